@@ -105,3 +105,34 @@ operations = sa.Table(
     sa.Index("operations_listed", "project", "location", "created", "id"),
     sa.Index("operations_by_age", "created"),
 )
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    # The part of the token that is no secret.
+    sa.Column("id", sa.Text, primary_key=True),
+    # SHA-256 of the whole token, in hex. Tokens are long and random, so that a slow hash would protect nothing more.
+    sa.Column("digest", sa.Text, nullable=False, unique=True),
+    sa.Column("name", sa.Text, nullable=False),
+    # {project: role}, where * stands for every project.
+    sa.Column("grants", sa.JSON, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("expires", sa.BigInteger),
+    sa.Column("revoked", sa.BigInteger),
+)
+
+# What was created by requests that named themselves, so that a repeated one finds it.
+requests = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("location", sa.Text, primary_key=True),
+    sa.Column("collection", sa.Text, primary_key=True),
+    sa.Column("request_id", sa.Text, primary_key=True),
+    # Of the body: the same name with another body is a mistake.
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("resource_id", sa.BigInteger, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Index("requests_by_age", "created"),
+)
