@@ -59,7 +59,7 @@ types: $(VENV)/.installed-dev
 
 test: setup $(VENV)/.installed-dev $(CLIENTS) $(NODE_MODULES) lint types
 	@sh tests/system-packages.sh
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 # The peers come into .cache/bench, an environment of their own.
 bench: setup
