@@ -282,12 +282,6 @@ REQUESTS: dict[str, Provoke] = {
     "a filter with an operator that the field does not take": listed(filter="state>JOB_STATE_FAILED"),
     "a filter with a state that is none": listed(filter="state=GOING"),
     "a filter with a time that is none": listed(filter="create_time>yesterday"),
-    "a filter of a model's versions": lambda server: server.request(
-        "GET", f"/v1/{tuned(server)}:listVersions?filter=display_name=x"
-    ),
-    "a filter of a model's checkpoints": lambda server: server.request(
-        "GET", f"/v1/{tuned(server)}:listCheckpoints?filter=epoch=1"
-    ),
     # Changing models and endpoints
     "an update of a field that cannot be changed": at_model("PATCH", "?updateMask=artifactUri", {}),
     "an update mask with a field that is not there": at_model("PATCH", "?updateMask=colour", {}),

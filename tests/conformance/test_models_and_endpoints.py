@@ -169,6 +169,9 @@ def test_versions_checkpoints_and_aliases(server: Server, tuned: Tuned) -> None:
     page = server.call("GET", f"/v1/{tuned.model}:listVersions")
     assert [item["name"] for item in page["models"]] == [tuned.versioned]
     assert page["models"][0]["versionAliases"] == ["default"]
+    for wanted, found in (("version_id=1", [tuned.versioned]), ("version_id!=1", [])):
+        listed = server.call("GET", f"/v1/{tuned.model}:listVersions", params={"filter": wanted})
+        assert [item["name"] for item in listed.get("models", [])] == found
     first = server.call("GET", f"/v1beta1/{tuned.model}:listCheckpoints", params={"pageSize": "1"})
     assert [item["checkpointId"] for item in first["checkpoints"]] == ["1"]
     rest = server.call("GET", f"/v1/{tuned.model}:listCheckpoints", params={"pageToken": first["nextPageToken"]})

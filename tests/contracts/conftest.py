@@ -32,13 +32,17 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database."""
     if request.param == "sqlite":
         return f"sqlite+aiosqlite:///{tmp_path / 'new folder' / 'sintonia.db'}"
-    server = request.getfixturevalue("postgres")
+    return await _created(request.getfixturevalue("postgres"))
+
+
+async def _created(server: str) -> str:
+    """A database of its own on the server."""
     name = f"test_{uuid.uuid4().hex}"
     engine = create_async_engine(server, isolation_level="AUTOCOMMIT")
     async with engine.connect() as connection:
         await connection.execute(sa.text(f"CREATE DATABASE {name}"))
     await engine.dispose()
-    return str(server).replace("/postgres?", f"/{name}?")
+    return server.replace("/postgres?", f"/{name}?")
 
 
 @pytest.fixture

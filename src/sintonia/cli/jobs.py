@@ -96,10 +96,8 @@ def create(
     if watch:
         session.out.print(f"created {job['name']}")
         _watch_to_end(session, job["name"])
-    elif session.as_json:
-        session.print_json(job)
     else:
-        session.out.print(f"created {job['name']}\nfollow it with: sintonia jobs watch {number(job['name'])}")
+        session.tell(job, f"created {job['name']}\nfollow it with: sintonia jobs watch {number(job['name'])}")
 
 
 def job_document(
@@ -184,10 +182,7 @@ def cancel(session: Session, job: Job) -> None:
     """Ask a job to stop; checkpoints it has exported stay."""
     name = session.api.name_of("tuningJobs", job)
     session.api.post(f"/v1/{name}:cancel")
-    if session.as_json:
-        session.print_json({"name": name})
-    else:
-        session.out.print(f"cancelling {name}")
+    session.tell({"name": name}, f"cancelling {name}")
 
 
 def failure_of(job: Json) -> CommandFailed:

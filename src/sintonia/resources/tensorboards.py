@@ -14,16 +14,6 @@ class Tensorboard(Resource):
     is_default: bool | None = None
 
 
-class TensorboardExperiment(Resource):
-    name: str
-    display_name: str | None = None
-    description: str | None = None
-    create_time: Timestamp | None = None
-    update_time: Timestamp | None = None
-    labels: dict[str, str] = Field(default_factory=dict)
-    source: str | None = None
-
-
 class TensorboardRun(Resource):
     name: str
     display_name: str | None = None
@@ -31,6 +21,10 @@ class TensorboardRun(Resource):
     create_time: Timestamp | None = None
     update_time: Timestamp | None = None
     labels: dict[str, str] = Field(default_factory=dict)
+
+
+class TensorboardExperiment(TensorboardRun):
+    source: str | None = None
 
 
 class ValueType(WireEnum, proto="TensorboardTimeSeries.ValueType"):

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from sintonia.base_models import Catalog
 from sintonia.database import Database, Transaction, models
-from sintonia.database.listing import ORDERS, Listed, Slice
+from sintonia.database.listing import ORDERS
 from sintonia.database.models import ModelRecord
-from sintonia.errors import FailedPrecondition, FieldViolation, NotFound
+from sintonia.errors import NotFound
 from sintonia.resources.base import JsonObject
 from sintonia.resources.names import Parent, parse_id
 from sintonia.resources.serving import Model, PublisherModel
 from sintonia.services.paging import ListRequest, Pager
+from sintonia.services.short_lists import short_list
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,10 @@ class Models:
     async def versions(self, parent: Parent, model: str, request: ListRequest) -> tuple[list[JsonObject], str | None]:
         """A page of a model's versions, newest first, and the token of the next page. Raises NotFound."""
 
-        async def read(wanted: Slice) -> list[Listed]:
-            found = await self.database.read(lambda tx: all_versions(tx, parent, model))
-            rows = [Listed(item.version, 0, told(item, versioned=True).to_wire()) for item in found]
-            return _slice(rows, wanted, ascending=wanted.ascending)
-
+        found = (await self.database.read(lambda tx: all_versions(tx, parent, model)))[::-1]
+        read = short_list(
+            [told(item, versioned=True).to_wire() for item in found], numbers=[item.version for item in found]
+        )
         return await self.pager.page(read, request, what=f"{parent}/models/{model}:listVersions")
 
     async def checkpoints(
@@ -47,12 +47,10 @@ class Models:
     ) -> tuple[list[JsonObject], str | None]:
         """A page of a version's checkpoints, the first first, and the token of the next page. Raises NotFound."""
 
-        async def read(wanted: Slice) -> list[Listed]:
-            found = (await self.find(parent, model)).model.checkpoints
-            rows = [Listed(number, 0, item.to_wire()) for number, item in enumerate(found)]
-            return _slice(rows, wanted, ascending=True)
-
-        return await self.pager.page(read, request, what=f"{parent}/models/{model}:listCheckpoints")
+        found = (await self.find(parent, model)).model.checkpoints
+        return await self.pager.page(
+            short_list([item.to_wire() for item in found]), request, what=f"{parent}/models/{model}:listCheckpoints"
+        )
 
     async def list(self, parent: Parent, request: ListRequest) -> tuple[list[JsonObject], str | None]:
         """A page of models as the wire has them, newest first, and the token of the next page."""
@@ -123,17 +121,3 @@ def told(record: ModelRecord, *, versioned: bool) -> Model:
 def _missing(parent: Parent | None, model: str) -> NotFound:
     place = f"{parent}/" if parent else ""
     return NotFound(f"Model `{place}models/{model}` not found.")
-
-
-def _slice(rows: list[Listed], wanted: Slice, *, ascending: bool) -> list[Listed]:
-    """What ``listing.page`` does, for rows at hand, which are in ascending order."""
-    if wanted.filter is not None:
-        raise FailedPrecondition(
-            "A filter is not supported by this server in this list yet; leave it out.",
-            violations=[FieldViolation("filter", "not supported yet")],
-        )
-    ordered = rows if ascending else rows[::-1]
-    if wanted.behind is not None:
-        last = wanted.behind[1]
-        ordered = [row for row in ordered if (row.id > last if ascending else row.id < last)]
-    return ordered[: wanted.size]

@@ -12,10 +12,16 @@ from sintonia.resources.base import JsonObject
 from sintonia.resources.filters import And, Comparison, Expression, Not, Or
 
 
-def short_list(documents: Sequence[JsonObject]) -> Callable[[Slice], Awaitable[list[Listed]]]:
-    """Gives slices of the documents, in their order: what a ``Pager`` reads."""
-    # Positions count down, for lists go from the newest to the oldest.
-    rows = [Listed(-place, 0, document) for place, document in enumerate(documents)]
+def short_list(
+    documents: Sequence[JsonObject], *, numbers: Sequence[int] | None = None
+) -> Callable[[Slice], Awaitable[list[Listed]]]:
+    """Gives slices of the documents, in their order: what a ``Pager`` reads.
+
+    ``numbers`` count down, as lists go from the newest to the oldest, and stay with their documents where others come
+    or go between two pages; without them a document's place counts.
+    """
+    ids = numbers if numbers is not None else range(0, -len(documents), -1)
+    rows = [Listed(number, 0, document) for number, document in zip(ids, documents, strict=True)]
 
     async def read(wanted: Slice) -> list[Listed]:
         ordered = rows[::-1] if wanted.ascending else rows
