@@ -44,6 +44,11 @@ async def read_json(request: Request) -> Any:
                 break
     if size > limit:
         raise InvalidArgument(f"Request payload size exceeds the limit: {limit} bytes.")
+    return parse_json(body)
+
+
+def parse_json(body: bytes | bytearray) -> Any:
+    """JSON as the documented API reads it, {} of nothing. Raises InvalidArgument."""
     if not body.strip():
         return {}
     try:
