@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from sintonia.api.bodies import json_response, read_resource
 from sintonia.api.listing import list_request, page_response
 from sintonia.api.openapi import speaks
+from sintonia.api.request_ids import REQUEST_ID, request_id
 from sintonia.api.routing import ApiRoute
 from sintonia.resources.datasets import DatasetValidation, ReportPage
 from sintonia.resources.names import Parent
@@ -29,12 +30,15 @@ def routes(jobs: TuningJobs, validations: DatasetValidations) -> APIRouter:
         """Every bad or dropped line of the job's datasets; ask again from ``nextOffset`` while there is one."""
         return json_response(await jobs.dataset_report(Parent.of(project, location), job, offset=offset, limit=limit))
 
-    @router.post(_PARENT + "/datasetValidations", openapi_extra=speaks(DatasetValidation, takes=DatasetValidation))
+    @router.post(
+        _PARENT + "/datasetValidations",
+        openapi_extra=speaks(DatasetValidation, takes=DatasetValidation, query=REQUEST_ID),
+    )
     async def create(project: str, location: str, request: Request) -> Response:
         """Read and judge a dataset without tuning: ``datasetUri``, ``validationDatasetUri``, ``baseModel``."""
         parent = Parent.of(project, location)
         body = await read_resource(request, DatasetValidation, root="dataset_validation")
-        return json_response(await validations.create(parent, body))
+        return json_response(await validations.create(parent, body, request_id=request_id(request)))
 
     @router.get(_PARENT + "/datasetValidations", openapi_extra=speaks(DatasetValidation, lists="datasetValidations"))
     async def list_validations(project: str, location: str, request: Request) -> Response:

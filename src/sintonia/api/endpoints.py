@@ -8,6 +8,7 @@ from sintonia.api.bodies import json_response, read_named, read_resource
 from sintonia.api.listing import list_request, page_response, update_mask
 from sintonia.api.openapi import UPDATE_MASK, speaks
 from sintonia.api.operations import version_called
+from sintonia.api.request_ids import REQUEST_ID, request_id
 from sintonia.api.routing import ApiRoute
 from sintonia.resources.names import Parent
 from sintonia.resources.serving import DeployModelRequest, Endpoint, Operation, UndeployModelRequest
@@ -29,7 +30,9 @@ def routes(endpoints: Endpoints, changes: EndpointChanges) -> APIRouter:
     @router.post(
         _COLLECTION,
         openapi_extra=speaks(
-            Operation, takes=Endpoint, query={"endpointId": "Its id, up to nine digits, if not ours."}
+            Operation,
+            takes=Endpoint,
+            query={"endpointId": "Its id, up to nine digits, if not ours."} | REQUEST_ID,
         ),
     )
     async def create(project: str, location: str, request: Request) -> Response:
@@ -37,7 +40,10 @@ def routes(endpoints: Endpoints, changes: EndpointChanges) -> APIRouter:
         place = Parent.of(project, location)
         body = await read_named(request, Endpoint, root="endpoint", name=f"{place}/endpoints/-")
         asked = request.query_params.get("endpointId") or request.query_params.get("endpoint_id") or ""
-        return json_response(await changes.create(place, body, endpoint_id=asked, api=version_called(request)))
+        made = await changes.create(
+            place, body, endpoint_id=asked, api=version_called(request), request_id=request_id(request)
+        )
+        return json_response(made)
 
     @router.get(_ONE, openapi_extra=speaks(Endpoint))
     async def get(project: str, location: str, endpoint: str) -> Response:

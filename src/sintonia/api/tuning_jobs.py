@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from sintonia.api.bodies import json_response, read_resource
 from sintonia.api.listing import list_request, page_response
 from sintonia.api.openapi import speaks
+from sintonia.api.request_ids import REQUEST_ID, request_id
 from sintonia.api.routing import ApiRoute
 from sintonia.errors import Unimplemented
 from sintonia.resources.names import Parent
@@ -19,12 +20,12 @@ _COLLECTION = "/projects/{project}/locations/{location}/tuningJobs"
 def routes(jobs: TuningJobs) -> APIRouter:
     router = APIRouter(tags=["Tuning jobs"], route_class=ApiRoute)
 
-    @router.post(_COLLECTION, openapi_extra=speaks(TuningJob, takes=TuningJob))
+    @router.post(_COLLECTION, openapi_extra=speaks(TuningJob, takes=TuningJob, query=REQUEST_ID))
     async def create(project: str, location: str, request: Request) -> Response:
         """Create a job: it is PENDING at once, and a controller moves it on."""
         parent = Parent.of(project, location)
         body = await read_resource(request, TuningJob, root="tuning_job")
-        return json_response(await jobs.create(parent, body))
+        return json_response(await jobs.create(parent, body, request_id=request_id(request)))
 
     @router.get(_COLLECTION, openapi_extra=speaks(TuningJob, lists="tuningJobs"))
     async def list_jobs(project: str, location: str, request: Request) -> Response:

@@ -27,6 +27,7 @@ from sintonia.resources.tuning import Status
 from sintonia.runs.layout import RunDirectory, write_atomically
 from sintonia.services.ids import new_id
 from sintonia.services.paging import ListRequest, Pager
+from sintonia.services.repeats import made_meanwhile, named_request
 from sintonia.services.tuning_requests import problem_with_dataset
 from sintonia.storage import BucketStore
 
@@ -64,13 +65,24 @@ class DatasetValidations:
         self._cores = cores
         self._gpu = gpu
 
-    async def create(self, parent: Parent, request: DatasetValidation) -> DatasetValidation:
-        """Store a PENDING validation; the base model defaults to the catalog's first.
+    async def create(
+        self, parent: Parent, request: DatasetValidation, *, request_id: str | None = None
+    ) -> DatasetValidation:
+        """Store a PENDING validation; the base model defaults to the catalog's first. ``request_id``: see ``repeats``.
 
         Raises:
             InvalidArgument: an address is no object of type JSONL.
             NotFound, FailedPrecondition: the base model is unknown, or not on this machine.
         """
+        fresh = number = new_id()
+        named = named_request(parent, "datasetValidations", request_id, request.to_wire())
+        if named is not None:
+            # Under the number that the first of the requests got; what a server that was killed then had no time to
+            # store is stored now.
+            made = await self._database.write(lambda tx: made_meanwhile(tx, named, fresh))
+            number = fresh if made is None else made
+            with contextlib.suppress(NotFound):
+                return await self.get(parent, str(number))
         base_model = request.base_model or next(iter(self._catalog.entries))
         self._catalog.facts(self._catalog.find(base_model))
         if not request.dataset_uri:
@@ -79,7 +91,6 @@ class DatasetValidations:
             uri = getattr(request, field)
             if uri and (problem := await asyncio.to_thread(problem_with_dataset, uri, self._buckets)):
                 raise _invalid(field, f"{field} should be a GCS object of type JSONL. {problem}")
-        number = new_id()
         validation = DatasetValidation(
             name=f"{parent}/datasetValidations/{number}",
             dataset_uri=request.dataset_uri,

@@ -28,7 +28,8 @@ from sintonia.services.labels import check_display_name, check_labels
 from sintonia.services.masks import check_etag, fields_to_change
 from sintonia.services.model_versions import etag_of, rewrite
 from sintonia.services.models import find_version
-from sintonia.services.operations import Done, finish
+from sintonia.services.operations import Done, finish, finished
+from sintonia.services.repeats import made_meanwhile, named_request
 
 _CHANGEABLE = frozenset({"display_name", "description", "labels", "traffic_split"})
 _SERVER_SET = frozenset(
@@ -67,23 +68,27 @@ class EndpointChanges:
     database: Database
     generation: Generation
 
-    async def create(self, parent: Parent, body: Endpoint, *, endpoint_id: str, api: str) -> Operation:
+    async def create(
+        self, parent: Parent, body: Endpoint, *, endpoint_id: str, api: str, request_id: str | None = None
+    ) -> Operation:
         """A new endpoint with nothing on it.
 
         Args:
             endpoint_id: up to nine digits; chosen by the server if empty.
+            request_id: see ``repeats``.
 
         Raises:
             InvalidArgument, FailedPrecondition: it asks for something wrong, or for something not served.
             AlreadyExists: the id is taken.
         """
+        named = named_request(parent, "endpoints", request_id, {"endpoint": body.to_wire(), "id": endpoint_id})
         _refuse(body, _UNSERVED_OF_ENDPOINT, "endpoint")
         _check(body, _CHANGEABLE)
         if body.traffic_split:
             raise _invalid("endpoint.traffic_split", "traffic_split must be empty: nothing is deployed yet.")
         if endpoint_id and not re.fullmatch("[1-9][0-9]{0,8}", endpoint_id):
             raise _invalid("endpoint_id", f"The endpoint id '{endpoint_id[:100]}' is not valid: up to nine digits.")
-        number, now = int(endpoint_id) if endpoint_id else new_id(), datetime.now(UTC)
+        number, operation_id, now = int(endpoint_id) if endpoint_id else new_id(), new_id(), datetime.now(UTC)
         made = Endpoint(
             name=parent.endpoint(number),
             display_name=_value(body, "display_name"),
@@ -95,11 +100,13 @@ class EndpointChanges:
         )
 
         async def work(tx: Transaction) -> Operation:
+            if (twin := await made_meanwhile(tx, named, operation_id)) is not None:
+                return await finished(tx, parent, twin, request=request_id, version=api)
             if await endpoints.get(tx, number, None) is not None:
                 raise AlreadyExists(f"Endpoint {number} already exists; endpoint ids are shared by all projects.")
             await endpoints.insert(tx, EndpointRecord(number, parent, micros(now), None, None, "", made))
             done = Done("CreateEndpointOperationMetadata", "Endpoint", made)
-            return await finish(tx, parent, ("endpoints", number), done, version=api)
+            return await finish(tx, parent, ("endpoints", number), done, version=api, number=operation_id)
 
         return await self.database.write(work)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from sintonia.database import Database, Transaction, micros, operations
 from sintonia.database.operations import OperationRecord, Subject
-from sintonia.errors import NotFound
+from sintonia.errors import FailedPrecondition, NotFound
 from sintonia.resources.base import JsonObject, Resource, format_timestamp
 from sintonia.resources.names import Parent, parse_id
 from sintonia.resources.serving import Operation
@@ -63,13 +63,16 @@ class Operations:
         )
 
 
-async def finish(tx: Transaction, parent: Parent, subject: Subject, done: Done, *, version: str) -> Operation:
+async def finish(
+    tx: Transaction, parent: Parent, subject: Subject, done: Done, *, version: str, number: int | None = None
+) -> Operation:
     """Store in this transaction that something was done to ``subject``.
 
     Args:
         version: of the API that was called (``v1``, ``v1beta1``): its messages tell of it.
+        number: the operation's; chosen here if None.
     """
-    now, number = datetime.now(UTC), new_id()
+    now, number = datetime.now(UTC), number or new_id()
     moment = format_timestamp(now)
     answer = done.answer.to_wire() if isinstance(done.answer, Resource) else (done.answer or {})
     operation = Operation(
@@ -83,6 +86,17 @@ async def finish(tx: Transaction, parent: Parent, subject: Subject, done: Done, 
     )
     await operations.insert(tx, OperationRecord(number, parent, micros(now), subject, operation.to_wire()))
     return operation
+
+
+async def finished(tx: Transaction, parent: Parent, number: int, *, request: str | None, version: str) -> Operation:
+    """The operation of an earlier ``request``. Raises FailedPrecondition if somebody has deleted it."""
+    found = await operations.get(tx, number, parent, None)
+    if found is None:
+        raise FailedPrecondition(
+            f"Request '{request}' was done before, and the operation that told of it has been deleted since; "
+            "use another request id."
+        )
+    return Operation.from_wire(in_version(found, version))
 
 
 def in_version(document: JsonObject, version: str) -> JsonObject:

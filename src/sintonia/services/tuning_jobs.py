@@ -25,6 +25,7 @@ from sintonia.services import tuning_requests
 from sintonia.services.ids import new_id
 from sintonia.services.paging import ListRequest, Pager
 from sintonia.services.pre_tuned import PreTunedModels
+from sintonia.services.repeats import made_before, made_meanwhile, named_request
 from sintonia.services.transitions import check_transition
 from sintonia.storage.buckets import BucketStore
 
@@ -63,8 +64,11 @@ class TuningJobs:
         self._pre_tuned_models = pre_tuned_models
         self._runs_dir = runs_dir
 
-    async def create(self, parent: Parent, request: TuningJob) -> TuningJob:
-        """Store a job as PENDING; see ``tuning_requests.accept`` for what is refused."""
+    async def create(self, parent: Parent, request: TuningJob, *, request_id: str | None = None) -> TuningJob:
+        """Store a job as PENDING: see ``tuning_requests.accept`` for what is refused, and ``repeats``."""
+        named = named_request(parent, "tuningJobs", request_id, request.to_wire())
+        if (earlier := await made_before(self._database, named)) is not None:
+            return await self.get(parent, str(earlier))
         job_id = new_id()
         job = await tuning_requests.accept(
             request,
@@ -82,8 +86,14 @@ class TuningJobs:
             job=job,
             phase=TuningJobState.TUNING_JOB_STATE_PROCESSING_DATASET,
         )
-        await self._database.write(lambda tx: tuning_jobs.insert(tx, record))
-        return job
+
+        async def work(tx: Transaction) -> TuningJob:
+            if (twin := await made_meanwhile(tx, named, job_id)) is not None:
+                return (await _existing(tx, parent, str(twin))).job
+            await tuning_jobs.insert(tx, record)
+            return job
+
+        return await self._database.write(work)
 
     async def get(self, parent: Parent, job_id: str) -> TuningJob:
         """Raises NotFound."""

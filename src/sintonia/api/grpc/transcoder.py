@@ -23,7 +23,7 @@ from sintonia.errors import ApiError, Internal, InvalidArgument, Unimplemented
 
 _CODES = {code.name: code for code in grpc.StatusCode}
 # What a client says beside its message and the routes may ask for; the rest is gRPC's own, or routing.
-_FORWARDED = ("authorization", "x-goog-api-key", "x-goog-user-project")
+_FORWARDED = ("authorization", "x-goog-api-key", "x-goog-user-project", "x-request-id")
 # Clients may refuse answers whose header fields are longer than 8 KiB. An error is told in them twice: its message in a
 # percent encoding, and as a part of the status in base64. Bytes:
 _MESSAGE_LIMIT, _SHORTENED, _STATUS_LIMIT = 3000, 1000, 3000
