@@ -29,10 +29,14 @@ class ApiError(Exception):
     status: ClassVar[str] = "UNKNOWN"
     http: ClassVar[int] = 500
 
-    def __init__(self, message: str, *, violations: Sequence[FieldViolation] = ()) -> None:
+    def __init__(
+        self, message: str, *, violations: Sequence[FieldViolation] = (), retry_after: int | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.violations = tuple(violations)
+        self.retry_after = retry_after
+        """Seconds after which the same may be asked again, if that is known."""
 
 
 class Cancelled(ApiError):
@@ -41,6 +45,10 @@ class Cancelled(ApiError):
 
 class InvalidArgument(ApiError):
     code, status, http = 3, "INVALID_ARGUMENT", 400
+
+
+class RangeNotSatisfiable(InvalidArgument):
+    http = 416
 
 
 class DeadlineExceeded(ApiError):
@@ -63,8 +71,30 @@ class ResourceExhausted(ApiError):
     code, status, http = 8, "RESOURCE_EXHAUSTED", 429
 
 
+class InsufficientStorage(ResourceExhausted):
+    """The disk (or a quota) is full; what was there before is whole."""
+
+    http = 507
+
+
 class FailedPrecondition(ApiError):
     code, status, http = 9, "FAILED_PRECONDITION", 400
+
+
+class ConditionNotMet(FailedPrecondition):
+    """A condition that the request itself set, such as ``ifGenerationMatch``, does not hold; nothing was done."""
+
+    http = 412
+
+
+class NotModified(ConditionNotMet):
+    """What a reader has is still current; on the wire a 304 without a body."""
+
+    http = 304
+
+
+class BucketNotEmpty(FailedPrecondition):
+    http = 409
 
 
 class Aborted(ApiError):

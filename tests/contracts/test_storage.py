@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sintonia.errors import AlreadyExists, InvalidArgument, NotFound, PermissionDenied
-from sintonia.storage import BucketStore, ObjectUri
+from sintonia.storage import BucketStore, ObjectMetadata, ObjectUri
 from sintonia.storage.names import is_bucket_name, name_of_key, object_key
 
 ODD_NAMES = [
@@ -20,6 +20,8 @@ ODD_NAMES = [
     "a%2Fb", "a b", "a\tb", "a\x00b", "ação/coração.jsonl", "日本/データ", "📦", "A", "x" * 1024, "é" * 512,
     "x" * 255, "y/" * 300, "CON", "a?b#c", "records/../../bucket.json", "train.jsonl", "a\\b",
 ]  # fmt: skip
+
+JSONL = ObjectMetadata(content_type="application/jsonl")
 
 object_names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), min_size=1).filter(
     lambda name: len(name.encode()) <= 1024
@@ -109,16 +111,16 @@ def test_names_that_no_object_may_have(store: BucketStore, name: str) -> None:
 
 
 def test_an_object_tells_its_size_type_hash_and_generation(store: BucketStore) -> None:
-    with store.write_object("data", "rows.jsonl", content_type="application/jsonl") as writer:
+    with store.write_object("data", "rows.jsonl", metadata=JSONL) as writer:
         writer.write(b"one\n")
         writer.write(b"two\n")
     stored = store.stat_object("data", "rows.jsonl")
-    assert (stored.size, stored.content_type, stored.uri) == (8, "application/jsonl", "gs://data/rows.jsonl")
+    assert (stored.size, stored.metadata.content_type, stored.uri) == (8, "application/jsonl", "gs://data/rows.jsonl")
     assert stored.md5 == base64.b64encode(hashlib.md5(b"one\ntwo\n").digest()).decode()
     put(store, "rows.jsonl", b"three")
     again = store.stat_object("data", "rows.jsonl")
     assert again.generation > stored.generation
-    assert again.content_type == "application/octet-stream"
+    assert again.metadata.content_type == "application/octet-stream"
     assert again.created >= stored.created
 
 

@@ -14,7 +14,7 @@ from sintonia.api.bodies import json_response, read_json
 from sintonia.api.routing import BucketRoute
 from sintonia.errors import FailedPrecondition, InvalidArgument
 from sintonia.resources.base import format_timestamp
-from sintonia.storage import Bucket, BucketStore, StoredObject
+from sintonia.storage import Bucket, BucketStore, ObjectMetadata, StoredObject
 
 _BLOCK = 2**20
 
@@ -84,7 +84,8 @@ def routes(store: BucketStore) -> APIRouter:
         if not name:
             raise InvalidArgument("Required parameter: name")
         content_type = request.headers.get("content-type")
-        writer = await asyncio.to_thread(store.write_object, bucket, name, content_type=content_type)
+        metadata = ObjectMetadata(content_type=content_type)
+        writer = await asyncio.to_thread(store.write_object, bucket, name, metadata=metadata)
         try:
             async for chunk in request.stream():
                 await asyncio.to_thread(writer.write, chunk)
@@ -106,7 +107,7 @@ async def _content(store: BucketStore, stored: StoredObject) -> Response:
         "Content-Disposition": "attachment",
         "x-goog-generation": str(stored.generation),
     }
-    return StreamingResponse(_blocks(stream), media_type=stored.content_type, headers=headers)
+    return StreamingResponse(_blocks(stream), media_type=stored.metadata.content_type, headers=headers)
 
 
 async def _blocks(stream: BinaryIO) -> AsyncIterator[bytes]:
@@ -139,7 +140,7 @@ def _object(item: StoredObject) -> dict[str, Any]:
         "bucket": item.bucket,
         "selfLink": path,
         "mediaLink": f"/download{path}?alt=media",
-        "contentType": item.content_type,
+        "contentType": item.metadata.content_type,
         "size": str(item.size),
         "md5Hash": item.md5,
         "generation": str(item.generation),

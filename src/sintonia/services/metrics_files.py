@@ -20,7 +20,7 @@ from sintonia.database.tuning_jobs import JobRecord
 from sintonia.errors import AlreadyExists, ApiError
 from sintonia.resources.base import format_timestamp
 from sintonia.services.tensorboards import moment
-from sintonia.storage import BucketStore, ObjectUri
+from sintonia.storage import BucketStore, ObjectUri, Storage
 from sintonia.storage.names import is_bucket_name
 
 _log = logging.getLogger(__name__)
@@ -31,31 +31,33 @@ class MetricsFiles:
     """Metrics files lie in a bucket of their project, which is made on first need."""
 
     database: Database
-    buckets: BucketStore
+    storage: Storage
 
     async def write(self, record: JobRecord) -> str | None:
         """Put down all metrics that the job has told, over what was there; the object's address.
 
-        None if they cannot be put there: a job does not fail for it.
+        None if they cannot be put there: a job does not fail for it. None too where ``gs://`` is Google's, whose buckets
+        are not ours to make.
         """
+        if self.storage.buckets is None:
+            return None
         found = await self.database.read(lambda tx: metrics.behind(tx, record.id, -1))
         uri = ObjectUri(
             _bucket_of(record.parent.project), f"{record.parent.location}/tuningJobs/{record.id}/metrics.jsonl"
         )
         try:
-            await asyncio.to_thread(self._put, uri, record.parent.project, _lines(record, found))
+            await asyncio.to_thread(self._put, self.storage.buckets, uri, record.parent.project, _lines(record, found))
         except (ApiError, OSError) as error:
             _log.warning("job %d: its metrics could not be written to %s: %s", record.id, uri, error)
             return None
         return str(uri)
 
-    def _put(self, uri: ObjectUri, project: str, content: bytes) -> None:
+    def _put(self, buckets: BucketStore, uri: ObjectUri, project: str, content: bytes) -> None:
         with contextlib.suppress(AlreadyExists):
-            self.buckets.create_bucket(uri.bucket, project)
-        if self.buckets.get_bucket(uri.bucket).project != project:
+            buckets.create_bucket(uri.bucket, project)
+        if buckets.get_bucket(uri.bucket).project != project:
             raise AlreadyExists(f"The bucket '{uri.bucket}' belongs to another project.")
-        with self.buckets.write_object(uri.bucket, uri.name, content_type="application/jsonl") as writer:
-            writer.write(content)
+        self.storage.put(str(uri), content, project=project, content_type="application/jsonl")
 
 
 def _bucket_of(project: str) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import os
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
 
 from sintonia.errors import NotFound
-from sintonia.storage.objects import Bucket, StoredObject
+from sintonia.storage.checksums import Checksums
+from sintonia.storage.objects import Bucket, ObjectMetadata, StoredObject
 
 
 class SampleBucket:
@@ -26,34 +25,42 @@ class SampleBucket:
 
     def describe(self) -> Bucket:
         created = datetime.fromtimestamp(self._directory.stat().st_mtime, UTC)
-        return Bucket(self._directory.name, None, created)
+        return Bucket(self._directory.name, None, created, created)
 
     def names(self) -> list[str]:
         return sorted(self._paths)
 
-    def stat(self, name: str) -> StoredObject:
+    def stat(self, name: str, generation: int | None = None) -> StoredObject:
         """Raises NotFound."""
-        path = self._path(name)
-        content = path.read_bytes()
-        modified = path.stat().st_mtime_ns
-        return StoredObject(
-            bucket=self._directory.name,
-            name=name,
-            size=len(content),
-            content_type="application/jsonl",
-            md5=base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode(),
-            generation=modified // 1000,
-            created=datetime.fromtimestamp(modified / 1e9, UTC),
-        )
+        stored, descriptor = self.open(name, generation)
+        os.close(descriptor)
+        return stored
 
-    def open(self, name: str) -> BinaryIO:
-        """Raises NotFound."""
-        return self._path(name).open("rb")
-
-    def _path(self, name: str) -> Path:
+    def open(self, name: str, generation: int | None = None) -> tuple[StoredObject, int]:
+        """The object and a descriptor of its bytes. Raises NotFound."""
         if name not in self._paths:
             raise NotFound(f"No such object: {self._directory.name}/{name}")
-        return self._paths[name]
+        descriptor = os.open(self._paths[name], os.O_RDONLY)
+        checksums = Checksums()
+        checksums.catch_up(descriptor)
+        modified = os.fstat(descriptor).st_mtime_ns
+        created = datetime.fromtimestamp(modified / 1e9, UTC)
+        stored = StoredObject(
+            bucket=self._directory.name,
+            name=name,
+            size=checksums.size,
+            md5=checksums.md5,
+            crc32c=checksums.crc32c,
+            generation=modified // 1000,
+            metageneration=1,
+            created=created,
+            updated=created,
+            metadata=ObjectMetadata(content_type="application/jsonl"),
+        )
+        if generation not in (None, stored.generation):
+            os.close(descriptor)
+            raise NotFound(f"No such object: {self._directory.name}/{name}#{generation}")
+        return stored, descriptor
 
     @cached_property
     def _paths(self) -> dict[str, Path]:
