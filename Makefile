@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(STAMP)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,postgresql,grpc,dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,postgresql,grpc,oidc,gcs,s3,dev]'
 	@touch $@
 
 $(CLIENTS): .cache/%/.installed: tests/%-requirements.txt
