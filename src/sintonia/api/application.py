@@ -10,7 +10,6 @@ from fastapi import FastAPI
 
 import sintonia
 from sintonia.api import (
-    buckets,
     datasets,
     docs,
     endpoints,
@@ -20,6 +19,7 @@ from sintonia.api import (
     models,
     operations,
     own,
+    storage,
     tensorboards,
     tuning_jobs,
 )
@@ -98,7 +98,7 @@ def create_api(
         ):
             app.include_router(router, prefix=f"/{version}", include_in_schema=version == "v1")
     app.include_router(operations.routes(services.operations), prefix=f"/{operations.UI}", include_in_schema=False)
-    app.include_router(buckets.routes(services.buckets))
+    app.include_router(storage.routes(services.buckets))
     app.include_router(own.routes(services.tuning_jobs, services.catalog))
     app.include_router(datasets.routes(services.tuning_jobs, services.validations))
 
