@@ -22,7 +22,7 @@ from benchmarks.processes import PEERS, Ended, peer_python, run
 from benchmarks.report import Figure, compared, machine, mebibytes, number, show, spread, table
 from sintonia.datasets.handover import PrepareSpec, read_prepare_result, write_prepare_spec
 from sintonia.runs.layout import RunDirectory
-from sintonia.storage import BucketStore
+from sintonia.storage import BucketStore, StorageConfig
 
 BUCKET = "bench-data"
 VARIANTS = {
@@ -95,7 +95,8 @@ def _run_ours(folder: Path, base: Path, repeat: int) -> Outcome:
     directory = RunDirectory(folder / f"ours-{repeat}")
     directory.path.mkdir()
     spec = PrepareSpec(
-        bucket_root=folder / "buckets",
+        storage=StorageConfig(buckets_dir=folder / "buckets"),
+        project="bench",
         training_dataset_uri=f"gs://{BUCKET}/rows.jsonl",
         base_model=base.name,
         family="chat_template",

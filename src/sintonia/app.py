@@ -42,7 +42,7 @@ from sintonia.services.tuning_jobs import TuningJobs
 from sintonia.serving.deployments import Deployments
 from sintonia.serving.launcher import Engines
 from sintonia.settings import Settings
-from sintonia.storage import BucketStore
+from sintonia.storage import BucketStore, Storage, StorageConfig, read_places
 
 if TYPE_CHECKING:
     from sintonia.api.grpc.server import GrpcServer
@@ -92,6 +92,7 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
     endpoints = Endpoints(database, pager)
     models = Models(database, pager)
     generation = Generation(
+    storage = Storage(storage_config(settings))
         catalog=catalog,
         endpoints=endpoints,
         models=models,
@@ -100,12 +101,12 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         default_max_output_tokens=settings.default_max_output_tokens,
     )
     ledger = JobLedger(database, settings.lease_seconds)
-    datasets = DatasetProcess(catalog=catalog, buckets_dir=settings.buckets_dir, samples_dir=SAMPLES_DIR)
+    datasets = DatasetProcess(catalog=catalog, storage=storage.config)
     validations = DatasetValidations(
         folder=settings.validations_dir,
         database=database,
         catalog=catalog,
-        buckets=buckets,
+        storage=storage,
         pager=pager,
         cores=settings.training_threads,
         gpu=has_gpu(settings.device),
@@ -117,16 +118,16 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         catalog=catalog,
         datasets=datasets,
         executor=LocalProcessExecutor(),
-        metrics_files=MetricsFiles(database, buckets),
+        metrics_files=MetricsFiles(database, storage),
         generation=generation,
-        outputs=Outputs(database, buckets, settings.runs_dir),
+        outputs=Outputs(database, storage, settings.runs_dir),
         pre_tuned_models=pre_tuned_models,
     )
     services = Services(
         tuning_jobs=TuningJobs(
             database=database,
             catalog=catalog,
-            buckets=buckets,
+            storage=storage,
             pager=pager,
             pre_tuned_models=pre_tuned_models,
             runs_dir=settings.runs_dir,
@@ -172,7 +173,25 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
             await asyncio.gather(*moving, engines.close())
             await database.close()
 
-    return create_api(services, lifespan=lifespan, ready=ready, max_request_bytes=settings.max_request_bytes)
+    return create_api(
+        services,
+        lifespan=lifespan,
+        ready=ready,
+        authenticators=authenticators,
+        audit=AuditLog(settings.audit_file),
+        max_request_bytes=settings.max_request_bytes,
+    )
+
+
+def storage_config(settings: Settings) -> StorageConfig:
+    """Raises InvalidArgument for a place that is none."""
+    return StorageConfig(
+        buckets_dir=settings.buckets_dir,
+        samples_dir=SAMPLES_DIR,
+        gs=settings.gs,
+        places=read_places(settings.storage, home=settings.home),
+        owners=settings.sign_in,
+    )
 
 
 def _grpc_server(settings: Settings) -> GrpcServer | None:

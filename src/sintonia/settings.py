@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +17,12 @@ from sintonia.errors import InvalidArgument
 
 JsonTable = dict[str, Any]
 
+
+TOML_ONLY = ("base_models", "aliases", "oidc_grants", "storage")
+"""What is too long for a variable of the environment."""
+
+# Plain http is for an issuer on this machine, whose keys nobody can exchange on their way.
+_ISSUER = re.compile(r"(https://[^\s/?#@]+|http://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?)(/[^\s?#@]*)?")
 
 def _default_home() -> Path:
     base = os.environ.get("XDG_DATA_HOME")
@@ -108,6 +114,10 @@ class Settings(BaseModel):
             settings = cls.model_validate({**from_file, **environment, **chosen})
         except ValidationError as error:
 
+    gs: Literal["embedded", "google"] = Field(default="embedded", description="whose buckets gs:// addresses mean")
+    storage: list[JsonTable] = Field(
+        default_factory=list, description="places outside the embedded buckets that projects may use; TOML only"
+    )
             def source(name: str) -> str:
                 if name in chosen:
                     return "from the command line"

@@ -12,7 +12,7 @@ from corpus.cases import CASES, Case
 from sintonia.datasets.handover import PrepareSpec, read_report, write_prepare_spec
 from sintonia.datasets.prepare import prepare
 from sintonia.runs.layout import RunDirectory
-from sintonia.storage import BucketStore
+from sintonia.storage import BucketStore, StorageConfig
 from tool_templates import TOOLS
 
 
@@ -42,7 +42,8 @@ def test_verdict(case: Case, models: dict[str, Path], tmp_path: Path) -> None:
     write_prepare_spec(
         run,
         PrepareSpec(
-            bucket_root=tmp_path / "buckets",
+            storage=StorageConfig(buckets_dir=tmp_path / "buckets"),
+            project="p1",
             training_dataset_uri="gs://data/train.jsonl",
             validation_dataset_uri="gs://data/valid.jsonl" if case.validation else None,
             base_model="tiny",

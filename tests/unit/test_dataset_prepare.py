@@ -30,7 +30,7 @@ from sintonia.resources.content import Conversation
 from sintonia.resources.datasets import DatasetReport
 from sintonia.resources.tuning import SupervisedTuningDataStats
 from sintonia.runs.layout import RunDirectory
-from sintonia.storage import BucketStore
+from sintonia.storage import BucketStore, StorageConfig
 
 ROWS = 10_000
 
@@ -48,7 +48,8 @@ class Workplace:
         self.store.create_bucket("data", "p1")
         self.run = RunDirectory(path / "run")
         self.spec = PrepareSpec(
-            bucket_root=path / "buckets",
+            storage=StorageConfig(buckets_dir=path / "buckets"),
+            project="p1",
             training_dataset_uri="gs://data/train.jsonl",
             base_model="tiny",
             family="chat_template",

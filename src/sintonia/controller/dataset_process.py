@@ -7,7 +7,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from sintonia.base_models import Catalog
@@ -20,6 +19,7 @@ from sintonia.datasets.handover import (
 )
 from sintonia.errors import Internal
 from sintonia.runs.layout import RunDirectory
+from sintonia.storage import StorageConfig
 
 _LOOK_SECONDS = 0.4
 
@@ -29,19 +29,18 @@ class DatasetProcess:
 
     Args:
         catalog: knows the base models whose tokenizers read.
-        buckets_dir: root of the embedded bucket store.
-        samples_dir: root of the built-in sample buckets.
+        storage: where datasets lie.
     """
 
-    def __init__(self, *, catalog: Catalog, buckets_dir: Path, samples_dir: Path) -> None:
+    def __init__(self, *, catalog: Catalog, storage: StorageConfig) -> None:
         self._catalog = catalog
-        self._buckets_dir = buckets_dir
-        self._samples_dir = samples_dir
+        self._storage = storage
 
     async def prepare(
         self,
         run: RunDirectory,
         *,
+        project: str,
         base_model: str,
         training_dataset_uri: str,
         validation_dataset_uri: str | None,
@@ -58,8 +57,8 @@ class DatasetProcess:
         write_prepare_spec(
             run,
             PrepareSpec(
-                bucket_root=self._buckets_dir,
-                samples=self._samples_dir,
+                storage=self._storage,
+                project=project,
                 training_dataset_uri=training_dataset_uri,
                 validation_dataset_uri=validation_dataset_uri,
                 base_model=entry.id,

@@ -9,7 +9,7 @@ import logging
 from sintonia.controller.dataset_process import DatasetProcess
 from sintonia.errors import ApiError, Internal
 from sintonia.runs.layout import RunDirectory
-from sintonia.services.dataset_validations import DatasetValidations
+from sintonia.services.dataset_validations import DatasetValidations, parent_of
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ class ValidationLoop:
 
         result = await self._datasets.prepare(
             run,
+            project=parent_of(validation).project,
             base_model=validation.base_model or "",
             training_dataset_uri=validation.dataset_uri or "",
             validation_dataset_uri=validation.validation_dataset_uri,

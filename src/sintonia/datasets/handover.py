@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sintonia.errors import ApiError, InvalidArgument
 from sintonia.resources.datasets import BadLine, DatasetProgress, DatasetReport, ReportPage
 from sintonia.runs.layout import RunDirectory, write_atomically
+from sintonia.storage import StorageConfig
 
 
 class PrepareSpec(BaseModel):
@@ -22,8 +23,8 @@ class PrepareSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    bucket_root: Path = Field(description="root of the bucket store")
-    samples: Path | None = Field(default=None, description="directory of the built-in sample buckets")
+    storage: StorageConfig = Field(description="where objects are; credentials are in the environment")
+    project: str = Field(description="who asks for them")
     training_dataset_uri: str
     validation_dataset_uri: str | None = None
     base_model: str

@@ -28,7 +28,7 @@ from sintonia.errors import ApiError, InvalidArgument, NotFound
 from sintonia.model_families import open_family
 from sintonia.resources.datasets import Dataset, DatasetProgress, DatasetReport
 from sintonia.runs.layout import RunDirectory, sync_directory, write_atomically
-from sintonia.storage import BucketStore, ObjectUri
+from sintonia.storage import Storage
 
 
 def prepare(run: RunDirectory) -> PrepareResult:
@@ -60,10 +60,9 @@ def prepare(run: RunDirectory) -> PrepareResult:
 
 
 def _prepare_sets(run: RunDirectory, spec: PrepareSpec) -> tuple[DatasetReport, DatasetReport | None]:
-    store = BucketStore(spec.bucket_root, spec.samples)
-    sources = [(_find(store, "training", spec.training_dataset_uri), run.train_file)]
+    sources = [(_find(spec, "training", spec.training_dataset_uri), run.train_file)]
     if spec.validation_dataset_uri is not None:
-        sources.append((_find(store, "validation", spec.validation_dataset_uri), run.validation_file))
+        sources.append((_find(spec, "validation", spec.validation_dataset_uri), run.validation_file))
     else:
         run.validation_file.unlink(missing_ok=True)
     reader = Reader(open_family(spec.family, spec.model_dir), spec.base_model, spec.max_example_tokens)
@@ -84,13 +83,13 @@ def _prepare_sets(run: RunDirectory, spec: PrepareSpec) -> tuple[DatasetReport, 
     return told[0], told[1] if len(told) > 1 else None
 
 
-def _find(store: BucketStore, dataset: Dataset, text: str) -> Source:
-    uri = ObjectUri.parse(text)
+def _find(spec: PrepareSpec, dataset: Dataset, uri: str) -> Source:
+    """What is there now is what will be read, however long the other set takes."""
     try:
-        size = store.stat_object(uri.bucket, uri.name).size
+        opened = Storage(spec.storage).open(uri, project=spec.project)
     except NotFound as error:
         raise NotFound(f"The {dataset} dataset {uri} cannot be read: {error.message}.") from None
-    return Source(dataset, str(uri), size, lambda: store.open_object(uri.bucket, uri.name))
+    return Source(dataset, uri, opened.found.size, lambda: opened.stream)
 
 
 def _write_progress(path: Path, progress: DatasetProgress) -> None:

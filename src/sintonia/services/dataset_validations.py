@@ -29,7 +29,7 @@ from sintonia.services.ids import new_id
 from sintonia.services.paging import ListRequest, Pager
 from sintonia.services.repeats import made_meanwhile, named_request
 from sintonia.services.tuning_requests import problem_with_dataset
-from sintonia.storage import BucketStore
+from sintonia.storage import Storage
 
 _ENDED = ("SUCCEEDED", "FAILED")
 
@@ -52,7 +52,7 @@ class DatasetValidations:
         folder: Path,
         database: Database,
         catalog: Catalog,
-        buckets: BucketStore,
+        storage: Storage,
         pager: Pager,
         cores: int,
         gpu: bool,
@@ -60,7 +60,7 @@ class DatasetValidations:
         self._folder = folder
         self._database = database
         self._catalog = catalog
-        self._buckets = buckets
+        self._storage = storage
         self._pager = pager
         self._cores = cores
         self._gpu = gpu
@@ -89,7 +89,7 @@ class DatasetValidations:
             raise _invalid("dataset_uri", "dataset_uri is required.")
         for field in ("dataset_uri", "validation_dataset_uri"):
             uri = getattr(request, field)
-            if uri and (problem := await asyncio.to_thread(problem_with_dataset, uri, self._buckets)):
+            if uri and (problem := await asyncio.to_thread(problem_with_dataset, uri, self._storage, parent.project)):
                 raise _invalid(field, f"{field} should be a GCS object of type JSONL. {problem}")
         validation = DatasetValidation(
             name=f"{parent}/datasetValidations/{number}",
@@ -214,9 +214,8 @@ class DatasetValidations:
 
     async def _speed(self, validation: DatasetValidation, model_id: str) -> float | None:
         """Tokens per second of this base model's last job in the same namespace."""
-        _, project, _, location = (validation.name or "").split("/")[:4]
         speeds = await self._database.read(
-            lambda tx: tuning_jobs.recent_speeds(tx, Parent(project, location), limit=_RECENT_JOBS)
+            lambda tx: tuning_jobs.recent_speeds(tx, parent_of(validation), limit=_RECENT_JOBS)
         )
         for asked, speed in speeds:
             try:
@@ -237,6 +236,12 @@ class DatasetValidations:
 
     def _close(self, run: RunDirectory) -> None:
         (self._open_dir / run.path.name).unlink(missing_ok=True)
+
+
+def parent_of(validation: DatasetValidation) -> Parent:
+    """Whose it is, by its name."""
+    _, project, _, location = (validation.name or "").split("/")[:4]
+    return Parent(project, location)
 
 
 def _file(run: RunDirectory) -> Path:

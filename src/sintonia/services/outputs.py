@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 from sintonia.database import Database, metrics
 from sintonia.database.metrics import Series
 from sintonia.database.tuning_jobs import JobRecord
-from sintonia.errors import ApiError, FieldViolation, InvalidArgument
+from sintonia.errors import ApiError, FieldViolation, InvalidArgument, Unavailable
 from sintonia.resources.tuning import SupervisedTuningSpec
 from sintonia.runs.layout import RunDirectory
-from sintonia.storage import BucketStore, ObjectUri
+from sintonia.storage import Storage
 
-_README = "README.md"
 # No name of what is written is longer.
 _LONGEST = "checkpoints/1000000/adapter_model.safetensors"
 
@@ -28,7 +24,7 @@ class Outputs:
     """Writes what finished jobs left to where they were told to; may be repeated."""
 
     database: Database
-    buckets: BucketStore
+    storage: Storage
     runs_dir: Path
 
     async def write(self, record: JobRecord, *, base_model: str) -> None:
@@ -38,7 +34,7 @@ class Outputs:
             base_model: the real one's id.
 
         Raises:
-            NotFound, PermissionDenied: nothing can be written there any more.
+            NotFound, PermissionDenied, Unavailable: nothing can be written there any more, or for some minutes.
         """
         if not record.job.output_uri:
             return
@@ -46,37 +42,33 @@ class Outputs:
         await asyncio.to_thread(self._write, record, series, base_model)
 
     def _write(self, record: JobRecord, series: dict[str, Series], base_model: str) -> None:
-        place = record.job.output_uri or ""
         run = RunDirectory(self.runs_dir / str(record.id))
         tuned = record.job.tuned_model
         for checkpoint in tuned.checkpoints if tuned else []:
             for file in sorted(run.checkpoint(checkpoint.checkpoint_id).iterdir()):
-                with file.open("rb") as stream:
-                    self._put(place, f"checkpoints/{checkpoint.checkpoint_id}/{file.name}", stream)
+                self._put(record, f"checkpoints/{checkpoint.checkpoint_id}/{file.name}", file)
         points = {name: {"steps": found.steps, "values": found.values} for name, found in series.items()}
-        self._put(place, "metrics.json", BytesIO(json.dumps({"series": points}).encode() + b"\n"))
-        self._put(place, _README, BytesIO(_page(record, base_model).encode()))
+        self._put(record, "metrics.json", json.dumps({"series": points}).encode() + b"\n")
+        self._put(record, "README.md", _page(record, base_model).encode())
 
-    def _put(self, place: str, name: str, content: BinaryIO) -> None:
-        address = _address(place, name)
-        with self.buckets.write_object(address.bucket, address.name) as writer:
-            shutil.copyfileobj(content, writer, 1 << 20)
+    def _put(self, record: JobRecord, name: str, content: Path | bytes) -> None:
+        self.storage.put(_address(record.job.output_uri or "", name), content, project=record.parent.project)
 
 
-def check_output_uri(uri: str, buckets: BucketStore) -> None:
-    """Raises InvalidArgument if nothing can be written at ``uri``."""
+def check_output_uri(uri: str, storage: Storage, project: str) -> None:
+    """Raises InvalidArgument if nothing can be written at ``uri``, Unavailable if its storage does not answer."""
     field = "tuning_job.output_uri"
     try:
-        for name in (_README, _LONGEST):
-            address = _address(uri, name)
-            buckets.write_object(address.bucket, address.name).abort()
+        storage.check_writable(_address(uri, _LONGEST), project=project)
+    except Unavailable:
+        raise
     except ApiError as error:
         message = f"output_uri should be a folder of a bucket, as in gs://BUCKET/FOLDER. {error.message}"
         raise InvalidArgument(message, violations=[FieldViolation(field, message)]) from None
 
 
-def _address(place: str, name: str) -> ObjectUri:
-    return ObjectUri.parse(f"{place.rstrip('/')}/{name}")
+def _address(place: str, name: str) -> str:
+    return f"{place.rstrip('/')}/{name}"
 
 
 def _page(record: JobRecord, base_model: str) -> str:

@@ -27,7 +27,7 @@ from sintonia.services.paging import ListRequest, Pager
 from sintonia.services.pre_tuned import PreTunedModels
 from sintonia.services.repeats import made_before, made_meanwhile, named_request
 from sintonia.services.transitions import check_transition
-from sintonia.storage.buckets import BucketStore
+from sintonia.storage import Storage
 
 LOG_LIMIT = 256 * 1024
 """Bytes of a log in one answer."""
@@ -52,14 +52,14 @@ class TuningJobs:
         *,
         database: Database,
         catalog: Catalog,
-        buckets: BucketStore,
+        storage: Storage,
         pager: Pager,
         pre_tuned_models: PreTunedModels,
         runs_dir: Path,
     ) -> None:
         self._database = database
         self._catalog = catalog
-        self._buckets = buckets
+        self._storage = storage
         self._pager = pager
         self._pre_tuned_models = pre_tuned_models
         self._runs_dir = runs_dir
@@ -75,7 +75,7 @@ class TuningJobs:
             parent=parent,
             job_id=job_id,
             catalog=self._catalog,
-            buckets=self._buckets,
+            storage=self._storage,
             pre_tuned_models=self._pre_tuned_models,
         )
         assert job.create_time is not None

@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from sintonia.base_models import BaseModelEntry, Catalog
-from sintonia.errors import ApiError, FailedPrecondition, FieldViolation, InvalidArgument
+from sintonia.errors import ApiError, FailedPrecondition, FieldViolation, InvalidArgument, Unavailable
 from sintonia.resources.base import JsonObject, Resource
 from sintonia.resources.hyper_parameters import AdapterSize, HyperParameters, TuningMode
 from sintonia.resources.names import Parent
@@ -15,7 +15,7 @@ from sintonia.services.ids import readable_name
 from sintonia.services.labels import check_display_name, check_labels
 from sintonia.services.outputs import check_output_uri
 from sintonia.services.pre_tuned import PreTuned, PreTunedModels, is_tuned_model
-from sintonia.storage import BucketStore, ObjectUri
+from sintonia.storage import Storage
 
 _SPEC = "tuning_job.supervised_tuning_spec"
 _MAX_EPOCHS = 1000
@@ -44,7 +44,7 @@ async def accept(
     parent: Parent,
     job_id: int,
     catalog: Catalog,
-    buckets: BucketStore,
+    storage: Storage,
     pre_tuned_models: PreTunedModels,
 ) -> TuningJob:
     """The PENDING job that a valid request makes; its output-only fields are ignored.
@@ -54,6 +54,7 @@ async def accept(
     Raises:
         InvalidArgument, FailedPrecondition: the request asks for something wrong, or for something not served yet.
         NotFound: the base model or the tuned model is unknown.
+        Unavailable: a storage does not answer.
     """
     refuse_unserved(request)
     spec = request.supervised_tuning_spec
@@ -75,9 +76,9 @@ async def accept(
     display_name = request.tuned_model_display_name or inherited or readable_name()
     check_display_name(display_name, "tuning_job.tuned_model_display_name")
     hyper_parameters = _hyper_parameters(spec.hyper_parameters or HyperParameters(), entry, before)
-    await _check_datasets(spec, buckets)
+    await _check_datasets(spec, storage, parent.project)
     if request.output_uri:
-        await asyncio.to_thread(check_output_uri, request.output_uri, buckets)
+        await asyncio.to_thread(check_output_uri, request.output_uri, storage, parent.project)
     now = datetime.now(UTC)
     return TuningJob(
         name=parent.tuning_job(job_id),
@@ -168,7 +169,7 @@ def _hyper_parameters(asked: HyperParameters, entry: BaseModelEntry, before: Pre
     return asked.model_copy(update={"learning_rate_multiplier": multiplier, "adapter_size": AdapterSize.of_rank(rank)})
 
 
-async def _check_datasets(spec: SupervisedTuningSpec, buckets: BucketStore) -> None:
+async def _check_datasets(spec: SupervisedTuningSpec, storage: Storage, project: str) -> None:
     wrong: list[tuple[str, str]] = []
     for name, uri in (
         ("training_dataset_uri", spec.training_dataset_uri),
@@ -178,7 +179,7 @@ async def _check_datasets(spec: SupervisedTuningSpec, buckets: BucketStore) -> N
             if name == "training_dataset_uri":
                 wrong.append((name, "training_dataset_uri is required."))
             continue
-        problem = await asyncio.to_thread(problem_with_dataset, uri, buckets)
+        problem = await asyncio.to_thread(problem_with_dataset, uri, storage, project)
         if problem:
             wrong.append((name, f"{name} should be a GCS object of type JSONL. {problem}"))
     if wrong:
@@ -191,14 +192,18 @@ async def _check_datasets(spec: SupervisedTuningSpec, buckets: BucketStore) -> N
         )
 
 
-def problem_with_dataset(uri: str, buckets: BucketStore) -> str | None:
-    """Why ``uri`` is no object of type JSONL, as far as can be told without reading it."""
+def problem_with_dataset(uri: str, storage: Storage, project: str) -> str | None:
+    """Why ``uri`` is no object of type JSONL, as far as can be told without reading it.
+
+    Raises Unavailable if its storage does not answer.
+    """
     try:
-        address = ObjectUri.parse(uri)
-        buckets.stat_object(address.bucket, address.name)
+        storage.stat(uri, project=project)
+    except Unavailable:
+        raise
     except ApiError as error:
         return error.message
-    if not address.name.endswith((".jsonl", ".jsonl.gz")):
+    if not uri.endswith((".jsonl", ".jsonl.gz")):
         return f"The name of '{uri}' does not end in .jsonl (or .jsonl.gz)."
     return None
 
