@@ -266,6 +266,6 @@ def test_uris() -> None:
     uri = ObjectUri.parse("gs://data/a/b?c#d%2F")
     assert (uri.bucket, uri.name, str(uri)) == ("data", "a/b?c#d%2F", "gs://data/a/b?c#d%2F")
     assert ObjectUri.parse("gs://data//x").name == "/x"
-    for bad in ("", "data/a", "gs://", "gs://data", "gs://data/", "gs:///a", "s3://data/a", "/etc/passwd", "file:///a"):
+    for bad in ("", "data/a", "gs://", "gs://data", "gs://data/", "gs:///a", "s4://data/a", "/etc/passwd", "file:///"):
         with pytest.raises(InvalidArgument):
             ObjectUri.parse(bad)

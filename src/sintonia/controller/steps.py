@@ -95,6 +95,7 @@ class Steps:
         await self._keep_initial_adapter(record, run)
         result = await self.datasets.prepare(
             run,
+            project=record.parent.project,
             base_model=record.job.base_model_name,
             training_dataset_uri=spec.training_dataset_uri or "",
             validation_dataset_uri=spec.validation_dataset_uri or None,
