@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # The official clients, each set of them in an environment of its own: they pin what the server does not need.
 CLIENTS := $(patsubst tests/%-requirements.txt,.cache/%/.installed,$(wildcard tests/clients*-requirements.txt))
-NODE_MODULES := tests/conformance/clients/javascript/node_modules/.installed
+NODE_MODULES := $(patsubst %,tests/conformance/clients/%/node_modules/.installed,javascript issuer)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint types bench clean
@@ -42,8 +42,8 @@ $(CLIENTS): .cache/%/.installed: tests/%-requirements.txt
 	@touch $@
 
 # Where there is no npm, the tests of its client say so and are skipped.
-$(NODE_MODULES): tests/conformance/clients/javascript/package-lock.json
-	@command -v npm >/dev/null || exit 0; echo "Installing official clients for the conformance tests: JavaScript"; \
+$(NODE_MODULES): %/node_modules/.installed: %/package-lock.json
+	@command -v npm >/dev/null || exit 0; echo "Installing for the conformance tests, with npm: $(notdir $(<D))"; \
 		cd $(<D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null && touch node_modules/$(@F)
 
 demo: setup
