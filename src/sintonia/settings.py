@@ -7,22 +7,23 @@ Knows no other room but the errors.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from sintonia.errors import InvalidArgument
 
 JsonTable = dict[str, Any]
-
 
 TOML_ONLY = ("base_models", "aliases", "oidc_grants", "storage")
 """What is too long for a variable of the environment."""
 
 # Plain http is for an issuer on this machine, whose keys nobody can exchange on their way.
 _ISSUER = re.compile(r"(https://[^\s/?#@]+|http://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?)(/[^\s?#@]*)?")
+
 
 def _default_home() -> Path:
     base = os.environ.get("XDG_DATA_HOME")
@@ -38,6 +39,16 @@ def _all_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class OidcGrantTable(BaseModel):
+    """Whoever has ``value`` in the claim has ``role`` in ``project``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    value: str = Field(min_length=1)
+    project: str = Field(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9.:_-]{0,62})$")
+    role: Literal["viewer", "tuner", "admin"]
+
+
 class Settings(BaseModel):
     """What an operator may choose; ``docs/reference/settings.md`` shows the same list."""
 
@@ -45,16 +56,33 @@ class Settings(BaseModel):
 
     home: Path = Field(default_factory=_default_home, description="database, buckets, runs and logs lie here")
     cache: Path = Field(default_factory=_default_cache, description="converted base models, shared by all homes")
-    host: str = Field(
-        default="127.0.0.1", description="address to listen on; loopback only, as there is no sign-in yet"
-    )
+    host: str = Field(default="127.0.0.1", description="address to listen on; without sign-in loopback only")
     port: int = Field(default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    sign_in: bool = Field(
+        default=False, description="ask everybody who they are: by an API token that 'sintonia tokens create' makes"
+    )
+    tls_certificate: Path | None = Field(
+        default=None, description="PEM file of the certificate for https; default: http without TLS"
+    )
+    tls_key: Path | None = Field(default=None, description="PEM file of that certificate's key")
+    oidc_issuer: str | None = Field(
+        default=None, description="URL of an OpenID issuer whose tokens sign in as well (the extra 'oidc')"
+    )
+    oidc_audience: str | None = Field(
+        default=None, validate_default=True, description="what its tokens must be meant for, one of their 'aud'"
+    )
+    oidc_claim: str = Field(
+        default="groups", min_length=1, description="claim whose values oidc_grants name; dots lead into nested claims"
+    )
+    oidc_grants: list[OidcGrantTable] = Field(
+        default_factory=list, validate_default=True, description="who has which role in which project; TOML only"
+    )
     grpc_port: int | None = Field(
         default=None, ge=0, le=65535, description="port for gRPC as well (the extra 'grpc'); 0 takes a free one"
     )
     grpc_security: str = Field(default="tls", pattern="^(tls|plaintext)$", description="how gRPC is spoken")
     grpc_certificate: Path | None = Field(
-        default=None, description="PEM file of the certificate for gRPC; default: what 'sintonia certs create' made"
+        default=None, description="the same for gRPC; default: that for https, else what 'sintonia certs create' made"
     )
     grpc_key: Path | None = Field(default=None, description="PEM file of that certificate's key")
     database_url: str | None = Field(
@@ -84,10 +112,35 @@ class Settings(BaseModel):
     lease_seconds: float = Field(
         default=10.0, gt=0, description="how long a job waits for a controller that was killed before another takes it"
     )
+    gs: Literal["embedded", "google"] = Field(default="embedded", description="whose buckets gs:// addresses mean")
+    storage: list[JsonTable] = Field(
+        default_factory=list, description="places outside the embedded buckets that projects may use; TOML only"
+    )
     base_models: list[JsonTable] = Field(default_factory=list, description="catalog entries; TOML only")
     aliases: dict[str, str] = Field(
         default_factory=dict, description="names that stand for a base model, as NAME = ID; TOML only"
     )
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _check_issuer(cls, issuer: str | None) -> str | None:
+        if issuer is not None and not _ISSUER.fullmatch(issuer):
+            raise ValueError("should be an https URL without a query, such as https://id.example.com/realms/team")
+        return issuer
+
+    @field_validator("oidc_audience")
+    @classmethod
+    def _check_audience(cls, audience: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("oidc_issuer") and not audience:
+            raise ValueError("is required beside oidc_issuer, or tokens for other programs would sign in here")
+        return audience
+
+    @field_validator("oidc_grants")
+    @classmethod
+    def _check_grants(cls, grants: list[OidcGrantTable], info: ValidationInfo) -> list[OidcGrantTable]:
+        if info.data.get("oidc_issuer") and not grants:
+            raise ValueError("is required beside oidc_issuer, or nobody who signs in so may do anything")
+        return grants
 
     @classmethod
     def load(cls, *, config: Path | None = None, **given: Any) -> Settings:
@@ -104,7 +157,7 @@ class Settings(BaseModel):
         environment: JsonTable = {}
         for name in cls.model_fields:
             value = os.environ.get(f"SINTONIA_{name.upper()}")
-            if value and name not in ("base_models", "aliases"):
+            if value and name not in TOML_ONLY:
                 environment[name] = value
         home = Path(chosen.get("home") or environment.get("home") or _default_home()).expanduser()
         named = config or (Path(os.environ["SINTONIA_CONFIG"]) if os.environ.get("SINTONIA_CONFIG") else None)
@@ -114,17 +167,14 @@ class Settings(BaseModel):
             settings = cls.model_validate({**from_file, **environment, **chosen})
         except ValidationError as error:
 
-    gs: Literal["embedded", "google"] = Field(default="embedded", description="whose buckets gs:// addresses mean")
-    storage: list[JsonTable] = Field(
-        default_factory=list, description="places outside the embedded buckets that projects may use; TOML only"
-    )
             def source(name: str) -> str:
                 if name in chosen:
                     return "from the command line"
                 return f"from SINTONIA_{name.upper()}" if name in environment else f"in {file}"
 
             problems = "; ".join(
-                f"{'.'.join(map(str, item['loc']))}: {item['msg']} ({source(str(item['loc'][0]))})"
+                f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')} "
+                f"({source(str(item['loc'][0]))})"
                 for item in error.errors()
             )
             raise InvalidArgument(f"Settings are not valid: {problems}.") from None
@@ -141,12 +191,19 @@ class Settings(BaseModel):
         return self.database_url or f"sqlite+aiosqlite:///{self.home / 'sintonia.db'}"
 
     @property
-    def certificate_files(self) -> tuple[Path, Path]:
-        """Certificate and key for gRPC."""
-        return (
-            (self.grpc_certificate or self.certificates_dir / "server.pem").expanduser(),
-            (self.grpc_key or self.certificates_dir / "server.key").expanduser(),
-        )
+    def audit_file(self) -> Path:
+        return self.logs_dir / "audit.jsonl"
+
+    @property
+    def tls_files(self) -> tuple[Path, Path] | None:
+        """Certificate and key for https, if it shall be spoken."""
+        return _files(self.tls_certificate, self.tls_key, "tls")
+
+    @property
+    def grpc_tls_files(self) -> tuple[Path, Path]:
+        """Certificate and key for gRPC over TLS."""
+        made = self.certificates_dir / "server.pem", self.certificates_dir / "server.key"
+        return _files(self.grpc_certificate, self.grpc_key, "grpc") or self.tls_files or made
 
     @property
     def certificates_dir(self) -> Path:
@@ -167,6 +224,15 @@ class Settings(BaseModel):
     @property
     def logs_dir(self) -> Path:
         return self.home / "logs"
+
+
+def _files(certificate: Path | None, key: Path | None, what: str) -> tuple[Path, Path] | None:
+    if certificate and key:
+        return certificate.expanduser(), key.expanduser()
+    if certificate or key:
+        missing = "key" if certificate else "certificate"
+        raise InvalidArgument(f"Setting {what}_{missing} is not set: a certificate and its key are named together.")
+    return None
 
 
 def _read_toml(file: Path) -> JsonTable:
