@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -31,10 +32,14 @@ class Server:
         home: where it keeps everything.
         base_models: catalog entries by id, each a local model folder.
         settings: further lines of the settings file, as TOML.
+        authority: PEM file of the certificate's authority, where the settings ask for https.
     """
 
-    def __init__(self, home: Path, *, base_models: Mapping[str, Path], settings: str = "") -> None:
+    def __init__(
+        self, home: Path, *, base_models: Mapping[str, Path], settings: str = "", authority: Path | None = None
+    ) -> None:
         self.home = home
+        self.trust = ssl.create_default_context(cafile=authority)
         home.mkdir(parents=True, exist_ok=True)
         entries = "".join(
             f'\n[[base_models]]\nid = "{name}"\nsource = "{path}"\n' for name, path in base_models.items()
@@ -62,11 +67,13 @@ class Server:
 
     def _address(self, offset: int) -> str | None:
         text = self.log.read_text()[offset:]
-        return next((word for word in text.split() if word.startswith("http://127.0.0.1:")), None)
+        return next(
+            (word for word in text.split() if word.startswith(("http://127.0.0.1:", "https://127.0.0.1:"))), None
+        )
 
     def _is_healthy(self) -> bool:
         try:
-            return httpx.get(self.url + "/healthz").status_code == 200
+            return httpx.get(self.url + "/healthz", verify=self.trust).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -118,7 +125,7 @@ class Server:
         return [child for child in children if "sintonia.inference" in child.cmdline()]
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return httpx.request(method, self.url + path, timeout=PATIENCE, **options)
+        return httpx.request(method, self.url + path, timeout=PATIENCE, verify=self.trust, **options)
 
     def call(self, method: str, path: str, body: Any = None, **options: Any) -> JsonObject:
         """The JSON answer of a call that must succeed."""

@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from sintonia.api.application import Services, create_api
+from sintonia.api.certificates import Certificate
 from sintonia.base_models import Catalog
 from sintonia.controller.dataset_process import DatasetProcess
 from sintonia.controller.loop import Controller
@@ -59,17 +60,24 @@ def serve(settings: Settings) -> None:
     """Run the server until SIGTERM or SIGINT.
 
     Raises:
-        FailedPrecondition: the address is not loopback, or it is taken; or gRPC is asked for and lacks something.
+        FailedPrecondition: the address is not loopback, or it is taken; TLS or gRPC is asked for and lacks something.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for noisy in ("alembic", "httpx", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    certificate = Certificate(*settings.tls_files, purpose="HTTPS") if settings.tls_files else None
     listener = _listen(settings.host, settings.port)
     grpc_server = _grpc_server(settings)
     host, port = listener.getsockname()[:2]
-    app = build(settings, address=f"http://{f'[{host}]' if ':' in host else host}:{port}", grpc_server=grpc_server)
+    address = f"{'https' if certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+    app = build(settings, address=address, grpc_server=grpc_server)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, timeout_graceful_shutdown=_REPLIES_END_SECONDS, server_header=False
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_REPLIES_END_SECONDS,
+        server_header=False,
+        ssl_context_factory=(lambda *_: certificate.context()) if certificate else None,
     )
     uvicorn.Server(config).run(sockets=[listener])
 
@@ -200,12 +208,15 @@ def _grpc_server(settings: Settings) -> GrpcServer | None:
         return None
     try:
         from sintonia.api.grpc.descriptors import prepare
-        from sintonia.api.grpc.server import GrpcServer, read_certificate
+        from sintonia.api.grpc.server import GrpcServer
 
         descriptors = prepare(settings.cache)
     except ImportError as error:
         raise FailedPrecondition(f"gRPC needs '{error.name}' and more: pip install 'sintonia[grpc]'.") from None
-    certificate = read_certificate(*settings.certificate_files) if settings.grpc_security == "tls" else None
+    certificate = None
+    if settings.grpc_security == "tls":
+        otherwise = " Or start with --grpc-plaintext."
+        certificate = Certificate(*settings.grpc_tls_files, purpose="gRPC", otherwise=otherwise)
     _listen(settings.host, settings.grpc_port, option="--grpc-port").close()
     return GrpcServer(
         host=settings.host,

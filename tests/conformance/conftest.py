@@ -29,6 +29,18 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> It
     server.stop()
 
 
+@pytest.fixture(scope="package")
+def https_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that speaks https, without any model."""
+    home = tmp_path_factory.mktemp("https")
+    subprocess.run([sys.executable, "-m", "sintonia", "certs", "create", "--home", str(home)], check=True)
+    certs = home / "certs"
+    files = f'tls_certificate = "{certs / "server.pem"}"\ntls_key = "{certs / "server.key"}"\n'
+    server = Server(home, base_models={}, settings=files + "grpc_port = 0\n", authority=certs / "ca.pem").start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def compatibility(request: pytest.FixtureRequest) -> Iterator[Compatibility]:
     """Told which calls the clients of this test made, it compares them with the page's table."""

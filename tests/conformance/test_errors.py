@@ -116,6 +116,9 @@ GRPC: dict[str, tuple[str, dict[str, Any]]] = {
 BASE_MODEL = '[[base_models]]\nid = "mine"\nsource = "/mine"\n'
 # Options of ``serve``, settings, and Python to run before.
 STARTS: dict[str, tuple[list[str], str, str]] = {
+    "a certificate without its key": (["--tls-certificate", "server.pem"], "", ""),
+    "a certificate that is not there": (["--tls-certificate", "nowhere.pem", "--tls-key", "server.key"], "", ""),
+    "files that are no certificate": (["--tls-certificate", "sintonia.toml", "--tls-key", "sintonia.toml"], "", ""),
     "gRPC without what it needs": (["--grpc-port", "0"], "", "sys.modules['grpc'] = None"),
     "gRPC without a certificate": (["--grpc-port", "0"], "", ""),
     "gRPC with files that are no certificate": (

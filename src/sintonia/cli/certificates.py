@@ -24,7 +24,7 @@ _PORT = 8443
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Certificates for gRPC over TLS.", no_args_is_help=True)
+    group = typer.Typer(help="Certificates for TLS.", no_args_is_help=True)
     group.command("create")(guarded(create))
     app.add_typer(group, name="certs")
     group = typer.Typer(help="Tokens for clients that want one.", no_args_is_help=True)
@@ -59,8 +59,12 @@ def create(
     port = settings.grpc_port or _PORT
     typer.echo(f"certificate    {folder / 'server.pem'}")
     typer.echo(f"for            {', '.join(_names(made))}, until {made.not_valid_after_utc:%Y-%m-%d}")
-    typer.echo(f"start          sintonia serve --grpc-port {port}")
+    typer.echo(
+        f"https          sintonia serve --tls-certificate {folder / 'server.pem'} --tls-key {folder / 'server.key'}"
+    )
+    typer.echo(f"gRPC           sintonia serve --grpc-port {port}")
     typer.echo("and tell the clients, in their environment and in vertexai.init or their client options:")
+    typer.echo(f"export SINTONIA_CA={folder / 'ca.pem'}")
     typer.echo(f"export GRPC_DEFAULT_SSL_ROOTS_FILE_PATH={folder / 'ca.pem'}")
     typer.echo(f'api_endpoint="localhost:{port}"')
 

@@ -32,6 +32,7 @@ class LocalServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, "SINTONIA_TLS_CERTIFICATE": "", "SINTONIA_TLS_KEY": ""},
                 start_new_session=True,  # Ctrl+C in this terminal is for us: we end the server in order
             )  # fmt: skip
 

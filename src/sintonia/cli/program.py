@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,7 +22,7 @@ from sintonia.cli import (
     server,
     tuned,
 )
-from sintonia.cli.session import DEFAULT_URL, JSON_HELP, LOCATION_HELP, PROJECT_HELP, URL_HELP, Session
+from sintonia.cli.session import CA_HELP, DEFAULT_URL, JSON_HELP, LOCATION_HELP, PROJECT_HELP, URL_HELP, Session
 
 app = typer.Typer(
     help="Sintonia: supervised fine-tuning on your own machines, behind the API people already use.",
@@ -59,8 +60,9 @@ def _shared_options(
     project: Annotated[str, typer.Option(help=PROJECT_HELP, envvar="SINTONIA_PROJECT")] = "local",
     location: Annotated[str, typer.Option(help=LOCATION_HELP)] = "us-central1",
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    ca: Annotated[Path | None, typer.Option(help=CA_HELP, envvar="SINTONIA_CA")] = None,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    context.obj = Session(url=url, project=project, location=location, as_json=as_json)
+    context.obj = Session(url=url, project=project, location=location, as_json=as_json, ca=ca)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -22,18 +24,26 @@ _TIMEOUT = httpx.Timeout(600.0, connect=5.0)
 class RestClient:
     """One server, one project, one location. Safe to share between threads.
 
+    Args:
+        url: the server's address; http unless it says https.
+        ca: PEM file of an authority whose certificates are trusted besides those of the usual ones.
+
     Every method raises CommandFailed when the server answers with an error, and ServerUnreachable when it does not
     answer.
     """
 
-    def __init__(self, url: str, *, project: str = "local", location: str = "us-central1") -> None:
+    def __init__(
+        self, url: str, *, project: str = "local", location: str = "us-central1", ca: Path | None = None
+    ) -> None:
         self.url = (url if "://" in url else f"http://{url}").rstrip("/")
         self.parent = f"projects/{project}/locations/{location}"
         self.project = project
         try:
             base = httpx.URL(self.url)
             # A proxy of the environment knows nothing of this machine's loopback.
-            self._http = httpx.Client(base_url=base, timeout=_TIMEOUT, trust_env=base.host not in _LOOPBACK)
+            self._http = httpx.Client(
+                base_url=base, timeout=_TIMEOUT, trust_env=base.host not in _LOOPBACK, verify=_trust(ca)
+            )
         except (httpx.InvalidURL, ValueError) as error:
             raise CommandFailed("INVALID_ARGUMENT", f"{url!r} is not an address of a server: {error}") from None
 
@@ -132,10 +142,28 @@ class RestClient:
         except httpx.TimeoutException as error:
             reason = "it did not answer in time" if not isinstance(error, httpx.ConnectTimeout) else "timed out"
             raise ServerUnreachable(self.url, reason) from None
-        except httpx.ConnectError:
-            raise ServerUnreachable(self.url, "connection refused") from None
+        except httpx.ConnectError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                why = str(error).partition("verify failed: ")[2].rpartition(" (")[0]
+                raise CommandFailed(
+                    "FAILED_PRECONDITION",
+                    f"The certificate of {self.url} is not trusted: {why}. Name its authority by --ca or SINTONIA_CA.",
+                ) from None
+            reason = "it does not speak TLS" if "SSL" in str(error) else "connection refused"
+            raise ServerUnreachable(self.url, reason) from None
         except (httpx.TransportError, httpx.StreamError) as error:
             raise ServerUnreachable(self.url, f"the connection broke: {error}") from None
+
+
+def _trust(ca: Path | None) -> ssl.SSLContext:
+    context = httpx.create_ssl_context()  # the usual authorities, or those of SSL_CERT_FILE or SSL_CERT_DIR
+    if ca is not None:
+        try:
+            context.load_verify_locations(ca.expanduser())
+        except OSError as error:  # an SSLError is one as well
+            reason = "it is no PEM file of certificates" if isinstance(error, ssl.SSLError) else error.strerror
+            raise CommandFailed("INVALID_ARGUMENT", f"The authority '{ca}' cannot be used: {reason}.") from None
+    return context
 
 
 def _object_path(bucket: str, name: str) -> str:

@@ -29,6 +29,13 @@ def serve(
     config: Annotated[
         Path | None, typer.Option(help="TOML file of settings. (default: HOME/sintonia.toml)", show_default=False)
     ] = None,
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(help="PEM file: speak https. (env: SINTONIA_TLS_CERTIFICATE)", show_default=False),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="PEM file of its key. (env: SINTONIA_TLS_KEY)", show_default=False)
+    ] = None,
     grpc_port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="Answer gRPC too. (env: SINTONIA_GRPC_PORT)", show_default=False),
@@ -41,8 +48,18 @@ def serve(
     from sintonia.app import serve as run
     from sintonia.settings import Settings
 
-    security = "plaintext" if grpc_plaintext else None
-    run(Settings.load(home=home, host=host, port=port, config=config, grpc_port=grpc_port, grpc_security=security))
+    run(
+        Settings.load(
+            home=home,
+            host=host,
+            port=port,
+            config=config,
+            tls_certificate=tls_certificate,
+            tls_key=tls_key,
+            grpc_port=grpc_port,
+            grpc_security="plaintext" if grpc_plaintext else None,
+        )
+    )
 
 
 def setup() -> None:

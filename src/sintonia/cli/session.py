@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 URL_HELP = "Address of the server."
+CA_HELP = "PEM file of an authority to trust besides the usual ones, for https."
 PROJECT_HELP = "Project: any valid id is an empty namespace."
 LOCATION_HELP = "Location, such as us-central1."
 JSON_HELP = "Print one JSON document on stdout and nothing else."
@@ -37,12 +39,13 @@ class Session:
     project: str = "local"
     location: str = "us-central1"
     as_json: bool = False
+    ca: Path | None = None
 
     @cached_property
     def api(self) -> RestClient:
         from sintonia.cli.rest import RestClient
 
-        return RestClient(self.url, project=self.project, location=self.location)
+        return RestClient(self.url, project=self.project, location=self.location, ca=self.ca)
 
     @cached_property
     def out(self) -> Console:
@@ -111,6 +114,7 @@ def remote_command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]
             project: str | None,
             location: str | None,
             as_json: bool,
+            ca: Path | None,
             **arguments: Any,
         ) -> None:
             shared: Session = context.obj or Session()
@@ -119,6 +123,7 @@ def remote_command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]
                 project=project or shared.project,
                 location=location or shared.location,
                 as_json=as_json or shared.as_json,
+                ca=ca or shared.ca,
             )
             function(session, **arguments)
 
@@ -153,4 +158,7 @@ _SHARED = [
     ),
     _parameter("location", Annotated[str | None, typer.Option(help=LOCATION_HELP, rich_help_panel=_PANEL)], None),
     _parameter("as_json", Annotated[bool, typer.Option("--json", help=JSON_HELP, rich_help_panel=_PANEL)], False),
+    _parameter(
+        "ca", Annotated[Path | None, typer.Option(help=f"{CA_HELP} (env: SINTONIA_CA)", rich_help_panel=_PANEL)], None
+    ),
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 
 import grpc
 from fastapi import FastAPI
 
+from sintonia.api.certificates import Certificate
 from sintonia.api.grpc.descriptors import Descriptors
 from sintonia.api.grpc.in_process import InProcess
 from sintonia.api.grpc.transcoder import Transcoder, routes_of
@@ -17,25 +17,6 @@ from sintonia.errors import FailedPrecondition
 _CALLS_END_SECONDS = 2
 
 
-def read_certificate(chain: Path, key: Path) -> tuple[bytes, bytes]:
-    """Both files, if they belong together. Raises FailedPrecondition."""
-    try:
-        found = chain.read_bytes(), key.read_bytes()
-        # By itself gRPC would only say at its start that its port cannot be used.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password="")
-    except ssl.SSLError:
-        raise FailedPrecondition(
-            f"gRPC cannot use the certificate '{chain}' with the key '{key}': both must be PEM and belong together, "
-            "and the key must have no password. Make others with: sintonia certs create --force."
-        ) from None
-    except OSError as error:
-        raise FailedPrecondition(
-            f"gRPC needs a certificate, and '{error.filename}' cannot be read ({error.strerror}). "
-            "Make one with: sintonia certs create. Or start with --grpc-plaintext."
-        ) from None
-    return found
-
-
 class GrpcServer:
     """Answers gRPC beside the application that answers REST, and by it.
 
@@ -43,7 +24,7 @@ class GrpcServer:
         host: an address of this machine.
         port: 0 takes a free one.
         descriptors: the file that ``prepare`` names.
-        certificate: (certificate chain, its key) as PEM; None answers without TLS.
+        certificate: None answers without TLS.
         max_request_bytes: largest message.
     """
 
@@ -53,7 +34,7 @@ class GrpcServer:
         host: str,
         port: int,
         descriptors: Path,
-        certificate: tuple[bytes, bytes] | None,
+        certificate: Certificate | None,
         max_request_bytes: int,
     ) -> None:
         self._host = f"[{host}]" if ":" in host else host
@@ -75,8 +56,7 @@ class GrpcServer:
             if self._certificate is None:
                 port = self._server.add_insecure_port(address)
             else:
-                chain, key = self._certificate
-                port = self._server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)]))
+                port = self._server.add_secure_port(address, _credentials(self._certificate))
         except RuntimeError:
             raise FailedPrecondition(
                 f"gRPC cannot use {address}; choose another port with --grpc-port, or look at the certificate."
@@ -87,3 +67,16 @@ class GrpcServer:
     async def stop(self) -> None:
         await self._server.stop(_CALLS_END_SECONDS)
         await self._application.finish()
+
+
+def _credentials(certificate: Certificate) -> grpc.ServerCredentials:
+    """New connections have a renewed certificate."""
+
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        chain, key = certificate.pem
+        return grpc.ssl_server_certificate_configuration([(key, chain)])
+
+    def newest() -> grpc.ServerCertificateConfiguration | None:
+        return configuration() if certificate.renew() else None
+
+    return grpc.dynamic_ssl_server_credentials(configuration(), newest)
