@@ -25,6 +25,8 @@ from sintonia.database import Database
 from sintonia.datasets.estimate import has_gpu
 from sintonia.errors import FailedPrecondition, Unavailable
 from sintonia.executors.local_process import LocalProcessExecutor
+from sintonia.services.access import Authenticator, Role
+from sintonia.services.audit import AuditLog
 from sintonia.services.dataset_validations import DatasetValidations
 from sintonia.services.endpoint_changes import EndpointChanges
 from sintonia.services.endpoints import Endpoints
@@ -39,6 +41,7 @@ from sintonia.services.outputs import Outputs
 from sintonia.services.paging import Pager, installation_key
 from sintonia.services.pre_tuned import PreTunedModels
 from sintonia.services.tensorboards import Tensorboards
+from sintonia.services.tokens import Tokens
 from sintonia.services.tuning_jobs import TuningJobs
 from sintonia.serving.deployments import Deployments
 from sintonia.serving.launcher import Engines
@@ -60,13 +63,14 @@ def serve(settings: Settings) -> None:
     """Run the server until SIGTERM or SIGINT.
 
     Raises:
-        FailedPrecondition: the address is not loopback, or it is taken; TLS or gRPC is asked for and lacks something.
+        FailedPrecondition: others reach the address and need not sign in, or it is taken; TLS or gRPC is asked for
+            and lacks something.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for noisy in ("alembic", "httpx", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     certificate = Certificate(*settings.tls_files, purpose="HTTPS") if settings.tls_files else None
-    listener = _listen(settings.host, settings.port)
+    listener = _listen(settings.host, settings.port, sign_in=settings.sign_in)
     grpc_server = _grpc_server(settings)
     host, port = listener.getsockname()[:2]
     address = f"{'https' if certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
@@ -88,6 +92,7 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.database)
     catalog = Catalog.load(cache=settings.cache, entries=settings.base_models, aliases=settings.aliases)
+    storage = Storage(storage_config(settings))
     buckets = BucketStore(settings.buckets_dir, SAMPLES_DIR)
     pager = Pager(installation_key(settings.home / "secret.key"))
     engines = Engines(
@@ -97,10 +102,11 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         device=settings.device,
         precision=settings.precision,
     )
+    tokens = Tokens(database)
+    authenticators = _authenticators(settings, tokens)
     endpoints = Endpoints(database, pager)
     models = Models(database, pager)
     generation = Generation(
-    storage = Storage(storage_config(settings))
         catalog=catalog,
         endpoints=endpoints,
         models=models,
@@ -152,6 +158,7 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         validations=validations,
         buckets=buckets,
         catalog=catalog,
+        tokens=tokens,
     )
 
     moving: list[asyncio.Task[None]] = []
@@ -202,6 +209,25 @@ def storage_config(settings: Settings) -> StorageConfig:
     )
 
 
+def _authenticators(settings: Settings, tokens: Tokens) -> list[Authenticator] | None:
+    """The ways to prove who one is; None if nobody is asked. Whatever they lack is told before anything starts."""
+    found: list[Authenticator] = [tokens]
+    if settings.oidc_issuer and settings.oidc_audience:
+        if not settings.sign_in:
+            raise FailedPrecondition("oidc_issuer is set, but nobody is asked to sign in; set sign_in = true as well.")
+        try:
+            from sintonia.services.oidc import OidcGrant, OidcTokens
+        except ImportError as error:
+            raise FailedPrecondition(f"oidc_issuer needs '{error.name}': pip install 'sintonia[oidc]'.") from None
+        grants = [OidcGrant(grant.value, grant.project, Role[grant.role.upper()]) for grant in settings.oidc_grants]
+        found.append(
+            OidcTokens(
+                issuer=settings.oidc_issuer, audience=settings.oidc_audience, claim=settings.oidc_claim, grants=grants
+            )
+        )
+    return found if settings.sign_in else None
+
+
 def _grpc_server(settings: Settings) -> GrpcServer | None:
     """The gRPC server if there shall be one; whatever it lacks is told before anything starts."""
     if settings.grpc_port is None:
@@ -217,7 +243,7 @@ def _grpc_server(settings: Settings) -> GrpcServer | None:
     if settings.grpc_security == "tls":
         otherwise = " Or start with --grpc-plaintext."
         certificate = Certificate(*settings.grpc_tls_files, purpose="gRPC", otherwise=otherwise)
-    _listen(settings.host, settings.grpc_port, option="--grpc-port").close()
+    _listen(settings.host, settings.grpc_port, sign_in=settings.sign_in, option="--grpc-port").close()
     return GrpcServer(
         host=settings.host,
         port=settings.grpc_port,
@@ -227,16 +253,17 @@ def _grpc_server(settings: Settings) -> GrpcServer | None:
     )
 
 
-def _listen(host: str, port: int, *, option: str = "--port") -> socket.socket:
-    """A listening socket on a loopback address; nothing else is safe while there is no sign-in."""
+def _listen(host: str, port: int, *, sign_in: bool = False, option: str = "--port") -> socket.socket:
+    """A listening socket; without sign-in nothing but a loopback address is safe."""
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror:
         raise FailedPrecondition(f"Host '{host}' is not known on this machine.") from None
-    if not ipaddress.ip_address(target[0]).is_loopback:
+    if not sign_in and not ipaddress.ip_address(target[0]).is_loopback:
         raise FailedPrecondition(
-            f"Host '{host}' is not a loopback address. Sintonia has no sign-in yet, so it listens on this machine "
-            "only: use 127.0.0.1, and a tunnel (ssh -L) to reach it from elsewhere."
+            f"Host '{host}' can be reached from other machines, where everybody has to sign in. Make yourself a token "
+            "with 'sintonia tokens create NAME --grant \"*=admin\"' and start with --sign-in; or use 127.0.0.1, and a "
+            "tunnel (ssh -L) to reach it from elsewhere."
         )
     # With the protocol named: asyncio switches Nagle's algorithm off only for sockets that say they are TCP, and a
     # reply on a kept connection would else wait 40 ms for the client's delayed acknowledgement.

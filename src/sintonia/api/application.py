@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -21,11 +21,17 @@ from sintonia.api import (
     own,
     storage,
     tensorboards,
+    tokens,
     tuning_jobs,
 )
+from sintonia.api.answers import Answers
 from sintonia.api.errors import handle_errors
+from sintonia.api.gate import Gate
 from sintonia.api.guard import LoopbackGuard
+from sintonia.api.owners import FoundOwners
 from sintonia.base_models import Catalog
+from sintonia.services.access import Authenticator
+from sintonia.services.audit import AuditLog
 from sintonia.services.dataset_validations import DatasetValidations
 from sintonia.services.endpoint_changes import EndpointChanges
 from sintonia.services.endpoints import Endpoints
@@ -35,6 +41,7 @@ from sintonia.services.model_changes import ModelChanges
 from sintonia.services.models import Models, PublisherModels
 from sintonia.services.operations import Operations
 from sintonia.services.tensorboards import Tensorboards
+from sintonia.services.tokens import Tokens
 from sintonia.services.tuning_jobs import TuningJobs
 from sintonia.storage import BucketStore
 
@@ -59,6 +66,7 @@ class Services:
     validations: DatasetValidations
     buckets: BucketStore
     catalog: Catalog
+    tokens: Tokens
 
 
 def create_api(
@@ -66,6 +74,8 @@ def create_api(
     *,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     ready: Callable[[], Awaitable[None]],
+    authenticators: Sequence[Authenticator] | None,
+    audit: AuditLog,
     max_request_bytes: int,
 ) -> FastAPI:
     """All routes over ``services``.
@@ -73,6 +83,7 @@ def create_api(
     Args:
         lifespan: starts and stops what works behind the API.
         ready: raises Unavailable if that does not work.
+        authenticators: the ways to sign in, tried in this order; None if nobody has to.
         max_request_bytes: largest JSON body; uploads of objects have no limit.
     """
     app = FastAPI(
@@ -85,6 +96,7 @@ def create_api(
         redirect_slashes=False,
     )
     app.state.max_request_bytes = max_request_bytes
+    app.state.gate = Gate(authenticators, FoundOwners(services.buckets, services.endpoints, services.models))
     handle_errors(app)
     for version in VERSIONS:
         for router in (
@@ -101,8 +113,11 @@ def create_api(
     app.include_router(storage.routes(services.buckets))
     app.include_router(own.routes(services.tuning_jobs, services.catalog))
     app.include_router(datasets.routes(services.tuning_jobs, services.validations))
+    app.include_router(tokens.routes(services.tokens))
 
     app.include_router(health.routes(ready))
     app.include_router(docs.routes(app))
-    app.add_middleware(LoopbackGuard)
+    if authenticators is None:
+        app.add_middleware(LoopbackGuard)
+    app.add_middleware(Answers, audit=audit)  # the last one is the outermost
     return app

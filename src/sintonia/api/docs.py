@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sintonia.api.bodies import json_response
 from sintonia.api.openapi import openapi_document
+from sintonia.api.routing import GatedRoute
 from sintonia.resources.base import JsonObject
 
 _HEADERS = {
@@ -23,7 +24,7 @@ _HEADERS = {
 
 def routes(app: FastAPI) -> APIRouter:
     """Describes every route of ``app`` but these."""
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False, route_class=GatedRoute)
     document = cache(lambda: openapi_document(app))  # once all routes are there: on the first request
 
     @router.get("/openapi.json")

@@ -11,7 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from sintonia.errors import ApiError, Cancelled, Internal, InvalidArgument, NotFound, Unimplemented
+from sintonia.api.answers import protect
+from sintonia.errors import ApiError, Cancelled, Internal, InvalidArgument, NotFound, Unauthenticated, Unimplemented
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +33,10 @@ def error_body(error: ApiError) -> dict[str, Any]:
 
 def error_response(error: ApiError) -> Response:
     text = json.dumps(error_body(error), indent=2, ensure_ascii=False) + "\n"
-    return Response(text, status_code=error.http, media_type="application/json; charset=UTF-8")
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="sintonia"'
+    return Response(text, status_code=error.http, headers=headers, media_type="application/json; charset=UTF-8")
 
 
 def handle_errors(app: FastAPI) -> None:
@@ -62,4 +66,6 @@ def handle_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> Response:
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return error_response(Internal("Internal error encountered. The server's log has the details."))
+        response = error_response(Internal("Internal error encountered. The server's log has the details."))
+        protect(response.headers, request.scope)  # no middleware of ours sees this one
+        return response

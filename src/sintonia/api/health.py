@@ -9,12 +9,13 @@ from fastapi import APIRouter, Response
 import sintonia
 from sintonia.api.bodies import json_response
 from sintonia.api.openapi import speaks
+from sintonia.api.routing import GatedRoute
 from sintonia.resources.own import Health
 
 
 def routes(check: Callable[[], Awaitable[None]]) -> APIRouter:
     """Args: check: raises Unavailable if the work cannot be done."""
-    router = APIRouter(tags=["Health"])
+    router = APIRouter(tags=["Health"], route_class=GatedRoute)
     well = Health(status="ok", version=sintonia.__version__)
 
     @router.get("/healthz", openapi_extra=speaks(Health))

@@ -1,4 +1,4 @@
-"""What all routes of the API do with the parameters of the URL: refuse unknown ones, show what ``fields`` asks for.
+"""What all routes do first: ask the gate. Those of the API then refuse unknown parameters, and show ``fields``.
 
 System parameters (``$alt``, ``key``, ``quotaUser``, …) are known to every route; those that mean nothing to this server
 are let through.
@@ -9,18 +9,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 
 from sintonia.api.bodies import json_response
+from sintonia.api.gate import Gate
+from sintonia.api.needs import need_of
 from sintonia.api.openapi import Described
 from sintonia.errors import FieldViolation, InvalidArgument
 from sintonia.resources.base import JsonObject
 from sintonia.resources.selections import Selection
 from sintonia.resources.spelling import to_snake
+
+Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 # Source: the API's discovery document. Whatever begins with a dollar or with ``x-`` is one as well.
 _SYSTEM = {
@@ -55,24 +59,43 @@ class ReplyOptions:
         return json_response(self.shown(json.loads(bytes(whole.body))), compact=self.compact)
 
 
-class ApiRoute(APIRoute):
+class GatedRoute(APIRoute):
+    """A route that the gate guards; one that no rule of ``needs`` fits cannot be made."""
+
+    def get_route_handler(self) -> Handler:
+        handle = self.handler()
+        need = need_of(self.path, self.methods or ())
+
+        async def handler(request: Request) -> Response:
+            gate: Gate = request.app.state.gate
+            await gate.admit(request, need)
+            return await handle(request)
+
+        return handler
+
+    def handler(self) -> Handler:
+        """What answers a request that was let in."""
+        return super().get_route_handler()
+
+
+class ApiRoute(GatedRoute):
     """A route that answers JSON, described by ``speaks``."""
 
     strict: ClassVar[bool] = True
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
+    def handler(self) -> Handler:
+        handle = super().handler()
         described = self.openapi_extra if isinstance(self.openapi_extra, Described) else Described()
         known = {to_snake(name) for name in described.query}
         known |= {to_snake(parameter.alias) for parameter in self.dependant.query_params}
 
-        async def handler(request: Request) -> Response:
+        async def answer(request: Request) -> Response:
             if self.strict:
                 _refuse_unknown(request, known)
             reply = request.state.reply = _options(request, described)
             return reply.response(await handle(request))
 
-        return handler
+        return answer
 
 
 class BucketRoute(ApiRoute):

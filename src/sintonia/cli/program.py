@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from click.core import ParameterSource
 
 from sintonia import __version__
 from sintonia.cli import (
@@ -20,9 +21,19 @@ from sintonia.cli import (
     models,
     objects,
     server,
+    tokens,
     tuned,
 )
-from sintonia.cli.session import CA_HELP, DEFAULT_URL, JSON_HELP, LOCATION_HELP, PROJECT_HELP, URL_HELP, Session
+from sintonia.cli.session import (
+    CA_HELP,
+    DEFAULT_URL,
+    JSON_HELP,
+    LOCATION_HELP,
+    PROJECT_HELP,
+    TOKEN_HELP,
+    URL_HELP,
+    Session,
+)
 
 app = typer.Typer(
     help="Sintonia: supervised fine-tuning on your own machines, behind the API people already use.",
@@ -45,12 +56,19 @@ endpoints.register(app)
 models.register(app)
 doctor.register(app)
 certificates.register(app)
+tokens.register(app)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"sintonia {__version__}")
         raise typer.Exit
+
+
+def _from_environment(context: typer.Context, parameter: typer.CallbackParam, value: str | None) -> str | None:
+    if value is not None and context.get_parameter_source(str(parameter.name)) is not ParameterSource.ENVIRONMENT:
+        raise typer.BadParameter("all users of this machine see a command line. Use SINTONIA_TOKEN or --token-file.")
+    return value
 
 
 @app.callback()
@@ -61,8 +79,12 @@ def _shared_options(
     location: Annotated[str, typer.Option(help=LOCATION_HELP)] = "us-central1",
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
     ca: Annotated[Path | None, typer.Option(help=CA_HELP, envvar="SINTONIA_CA")] = None,
+    token_file: Annotated[Path | None, typer.Option(help=TOKEN_HELP, envvar="SINTONIA_TOKEN_FILE")] = None,
+    token: Annotated[str | None, typer.Option(hidden=True, envvar="SINTONIA_TOKEN", callback=_from_environment)] = None,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    context.obj = Session(url=url, project=project, location=location, as_json=as_json, ca=ca)
+    context.obj = Session(
+        url=url, project=project, location=location, as_json=as_json, ca=ca, token=token, token_file=token_file
+    )

@@ -26,6 +26,7 @@ class RestClient:
 
     Args:
         url: the server's address; http unless it says https.
+        token: to sign in with, if the server asks for one.
         ca: PEM file of an authority whose certificates are trusted besides those of the usual ones.
 
     Every method raises CommandFailed when the server answers with an error, and ServerUnreachable when it does not
@@ -33,16 +34,27 @@ class RestClient:
     """
 
     def __init__(
-        self, url: str, *, project: str = "local", location: str = "us-central1", ca: Path | None = None
+        self,
+        url: str,
+        *,
+        project: str = "local",
+        location: str = "us-central1",
+        ca: Path | None = None,
+        token: str | None = None,
     ) -> None:
         self.url = (url if "://" in url else f"http://{url}").rstrip("/")
         self.parent = f"projects/{project}/locations/{location}"
         self.project = project
         try:
             base = httpx.URL(self.url)
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
             # A proxy of the environment knows nothing of this machine's loopback.
             self._http = httpx.Client(
-                base_url=base, timeout=_TIMEOUT, trust_env=base.host not in _LOOPBACK, verify=_trust(ca)
+                base_url=base,
+                headers=headers,
+                timeout=_TIMEOUT,
+                trust_env=base.host not in _LOOPBACK,
+                verify=_trust(ca),
             )
         except (httpx.InvalidURL, ValueError) as error:
             raise CommandFailed("INVALID_ARGUMENT", f"{url!r} is not an address of a server: {error}") from None
@@ -188,7 +200,10 @@ def _failure(document: Any, response: httpx.Response) -> CommandFailed:
         document = document[0]
     error = document.get("error") if isinstance(document, dict) else None
     if isinstance(error, dict):
-        return CommandFailed(str(error.get("status", "UNKNOWN")), str(error.get("message", "")).strip())
+        status, message = str(error.get("status", "UNKNOWN")), str(error.get("message", "")).strip()
+        if status == "UNAUTHENTICATED":
+            message += " Here: put a token into SINTONIA_TOKEN, or into a file that --token-file names."
+        return CommandFailed(status, message)
     return CommandFailed(
         "UNKNOWN", f"{response.request.url} answered HTTP {response.status_code}; is that a Sintonia server?"
     )

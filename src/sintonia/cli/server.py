@@ -17,7 +17,8 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on; loopback only. (default: 127.0.0.1)", show_default=False)
+        str | None,
+        typer.Option(help="Address to listen on; others need --sign-in. (default: 127.0.0.1)", show_default=False),
     ] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="(env: SINTONIA_PORT, default: 8080)", show_default=False)
@@ -28,6 +29,10 @@ def serve(
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file of settings. (default: HOME/sintonia.toml)", show_default=False)
+    ] = None,
+    sign_in: Annotated[
+        bool | None,
+        typer.Option("--sign-in", help="Ask everybody for an API token. (env: SINTONIA_SIGN_IN)", show_default=False),
     ] = None,
     tls_certificate: Annotated[
         Path | None,
@@ -54,6 +59,7 @@ def serve(
             host=host,
             port=port,
             config=config,
+            sign_in=sign_in,
             tls_certificate=tls_certificate,
             tls_key=tls_key,
             grpc_port=grpc_port,

@@ -7,7 +7,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 URL_HELP = "Address of the server."
+TOKEN_HELP = "File with the API token to sign in with; or put the token itself into SINTONIA_TOKEN."
 CA_HELP = "PEM file of an authority to trust besides the usual ones, for https."
 PROJECT_HELP = "Project: any valid id is an empty namespace."
 LOCATION_HELP = "Location, such as us-central1."
@@ -40,12 +41,15 @@ class Session:
     location: str = "us-central1"
     as_json: bool = False
     ca: Path | None = None
+    token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
 
     @cached_property
     def api(self) -> RestClient:
         from sintonia.cli.rest import RestClient
 
-        return RestClient(self.url, project=self.project, location=self.location, ca=self.ca)
+        token = _read_token(self.token_file) if self.token_file else self.token
+        return RestClient(self.url, project=self.project, location=self.location, ca=self.ca, token=token)
 
     @cached_property
     def out(self) -> Console:
@@ -65,6 +69,13 @@ class Session:
             self.print_json(document)
         else:
             self.out.print(line)
+
+
+def _read_token(file: Path) -> str:
+    try:
+        return file.expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandFailed("INVALID_ARGUMENT", f"token file '{file}' cannot be read: {error}") from None
 
 
 def _console(*, stderr: bool) -> Console:
@@ -115,6 +126,7 @@ def remote_command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]
             location: str | None,
             as_json: bool,
             ca: Path | None,
+            token_file: Path | None,
             **arguments: Any,
         ) -> None:
             shared: Session = context.obj or Session()
@@ -124,6 +136,8 @@ def remote_command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]
                 location=location or shared.location,
                 as_json=as_json or shared.as_json,
                 ca=ca or shared.ca,
+                token=shared.token,
+                token_file=token_file or shared.token_file,
             )
             function(session, **arguments)
 
@@ -160,5 +174,10 @@ _SHARED = [
     _parameter("as_json", Annotated[bool, typer.Option("--json", help=JSON_HELP, rich_help_panel=_PANEL)], False),
     _parameter(
         "ca", Annotated[Path | None, typer.Option(help=f"{CA_HELP} (env: SINTONIA_CA)", rich_help_panel=_PANEL)], None
+    ),
+    _parameter(
+        "token_file",
+        Annotated[Path | None, typer.Option(help=f"{TOKEN_HELP} (env: SINTONIA_TOKEN_FILE)", rich_help_panel=_PANEL)],
+        None,
     ),
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sintonia.errors import InvalidArgument
 
-_PROJECT = re.compile(r"[a-z0-9][a-z0-9.:_-]{0,62}", re.IGNORECASE)
+_PROJECT = re.compile(r"[a-z0-9][a-z0-9.:_-]{0,62}", re.IGNORECASE | re.ASCII)  # not the sign of kelvin for a k
 _LOCATION = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
@@ -21,7 +21,7 @@ class Parent:
     @classmethod
     def of(cls, project: str, location: str) -> Parent:
         """Raises InvalidArgument if either id is not a valid one."""
-        if not _PROJECT.fullmatch(project):
+        if not is_project(project):
             raise InvalidArgument(f"Invalid resource field value in the request: project id '{project}' is not valid.")
         if not _LOCATION.fullmatch(location):
             raise InvalidArgument(
@@ -41,6 +41,11 @@ class Parent:
 
     def endpoint(self, number: int) -> str:
         return f"{self}/endpoints/{number}"
+
+
+def is_project(text: str) -> bool:
+    """Whether ``text`` can be the id of a project."""
+    return _PROJECT.fullmatch(text) is not None
 
 
 def parse_id(text: str) -> int | None:

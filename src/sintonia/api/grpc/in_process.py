@@ -44,7 +44,9 @@ class InProcess:
         self._running: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
-    async def ask(self, request: HttpRequest, headers: Headers) -> AsyncIterator[Reply]:
+    async def ask(
+        self, request: HttpRequest, headers: Headers, *, client: tuple[str, int] | None = None
+    ) -> AsyncIterator[Reply]:
         """The answer, from its status on; who leaves the block before its end hangs up, as over a network."""
         reply, left = Reply(), asyncio.Event()
         told: list[Message] = [{"type": "http.request", "body": request.body, "more_body": False}]
@@ -60,7 +62,7 @@ class InProcess:
 
         async def run() -> None:
             try:
-                await self._app(_scope(request, headers), receive, send)
+                await self._app(_scope(request, headers, client), receive, send)
             except Exception:  # it has answered with an internal error, if it was not too late for that
                 _log.debug("%s %s raised", request.verb, request.path, exc_info=True)
             finally:
@@ -81,7 +83,7 @@ class InProcess:
         await asyncio.gather(*self._running)
 
 
-def _scope(request: HttpRequest, headers: Headers) -> Scope:
+def _scope(request: HttpRequest, headers: Headers, client: tuple[str, int] | None) -> Scope:
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},  # 2.3: responses learn by receive() that their client left
@@ -98,6 +100,6 @@ def _scope(request: HttpRequest, headers: Headers) -> Scope:
             (b"content-length", str(len(request.body)).encode()),
             *headers,
         ],
-        "client": None,
+        "client": client,
         "server": None,
     }

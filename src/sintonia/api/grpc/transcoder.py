@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn, TypeAlias
+from urllib.parse import unquote
 
 import grpc
 from google.protobuf import json_format
@@ -49,12 +50,12 @@ class Transcoder(grpc.GenericRpcHandler):
     def _handler(self, path: str, method: Method) -> grpc.RpcMethodHandler:
         async def unary(message: Message, call: _Call) -> Message:
             request = await self._transcoded(path, method, message, call)
-            async with self._application.ask(request, _headers(call)) as reply:
+            async with self._application.ask(request, _headers(call), client=_client(call)) as reply:
                 return self._answer(method, await self._good(reply, call))
 
         async def stream(message: Message, call: _Call) -> AsyncIterator[Message]:
             request = await self._transcoded(path, method, message, call)
-            async with self._application.ask(request, _headers(call)) as reply:
+            async with self._application.ask(request, _headers(call), client=_client(call)) as reply:
                 if reply.status != 200:
                     await self._good(reply, call)
                 async for event in _events(reply):
@@ -155,6 +156,13 @@ def _shortly(message: str) -> str:
 def _headers(call: _Call) -> Headers:
     said = call.invocation_metadata() or ()
     return [(key.encode(), value.encode()) for key, value in said if key in _FORWARDED and isinstance(value, str)]
+
+
+def _client(call: _Call) -> tuple[str, int] | None:
+    """Its address, of a peer such as ``ipv4:127.0.0.1:50000`` or ``ipv6:%5B::1%5D:50000``."""
+    kind, _, address = unquote(call.peer()).partition(":")
+    host, _, port = address.rpartition(":")
+    return (host.strip("[]"), int(port)) if kind in ("ipv4", "ipv6") and port.isdecimal() else None
 
 
 async def _events(reply: Reply) -> AsyncIterator[Any]:
