@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from sintonia.api.application import Services, create_api
 from sintonia.api.certificates import Certificate
+from sintonia.api.protocol import Limits, protocol
 from sintonia.base_models import Catalog
 from sintonia.controller.dataset_process import DatasetProcess
 from sintonia.controller.loop import Controller
@@ -67,16 +68,25 @@ def serve(settings: Settings) -> None:
             and lacks something.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for noisy in ("alembic", "httpx", "uvicorn.error"):
+    for noisy in ("alembic", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of every request that is no HTTP
     certificate = Certificate(*settings.tls_files, purpose="HTTPS") if settings.tls_files else None
     listener = _listen(settings.host, settings.port, sign_in=settings.sign_in)
     grpc_server = _grpc_server(settings)
     host, port = listener.getsockname()[:2]
     address = f"{'https' if certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
     app = build(settings, address=address, grpc_server=grpc_server)
+    limits = Limits(
+        head_bytes=settings.max_header_bytes,
+        head_seconds=settings.header_timeout_seconds,
+        idle_seconds=settings.body_timeout_seconds,
+        connections=settings.max_connections,
+    )
     config = uvicorn.Config(
         app,
+        http=protocol(limits),
+        ws="none",
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=_REPLIES_END_SECONDS,

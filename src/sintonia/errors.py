@@ -51,8 +51,18 @@ class RangeNotSatisfiable(InvalidArgument):
     http = 416
 
 
+class HeadTooLarge(InvalidArgument):
+    http = 431
+
+
 class DeadlineExceeded(ApiError):
     code, status, http = 4, "DEADLINE_EXCEEDED", 504
+
+
+class RequestTimeout(DeadlineExceeded):
+    """The client did not go on with its request."""
+
+    http = 408
 
 
 class NotFound(ApiError):

@@ -109,6 +109,16 @@ class Settings(BaseModel):
         default=30.0, gt=0, description="seconds between the trainer's own checkpoints, from which a killed job goes on"
     )
     max_request_bytes: int = Field(default=32 * 2**20, ge=1024, description="largest JSON body of a request")
+    max_header_bytes: int = Field(
+        default=2**16, ge=1024, description="largest head of a request: its address with all headers"
+    )
+    header_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="seconds until the head of a request must be whole"
+    )
+    body_timeout_seconds: float = Field(
+        default=60.0, gt=0, description="seconds that may pass between two pieces of a body or of an answer taken"
+    )
+    max_connections: int = Field(default=500, ge=1, description="connections that may be open at the same time")
     lease_seconds: float = Field(
         default=10.0, gt=0, description="how long a job waits for a controller that was killed before another takes it"
     )

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 import sintonia
 from sintonia.api import (
@@ -25,6 +26,7 @@ from sintonia.api import (
     tuning_jobs,
 )
 from sintonia.api.answers import Answers
+from sintonia.api.envelope import Envelope
 from sintonia.api.errors import handle_errors
 from sintonia.api.gate import Gate
 from sintonia.api.guard import LoopbackGuard
@@ -69,6 +71,12 @@ class Services:
     tokens: Tokens
 
 
+class _Api(FastAPI):
+    def build_middleware_stack(self) -> ASGIApp:
+        """With the envelope around what answers faults of the server too."""
+        return Envelope(super().build_middleware_stack())
+
+
 def create_api(
     services: Services,
     *,
@@ -86,7 +94,7 @@ def create_api(
         authenticators: the ways to sign in, tried in this order; None if nobody has to.
         max_request_bytes: largest JSON body; uploads of objects have no limit.
     """
-    app = FastAPI(
+    app = _Api(
         title="Sintonia",
         version=sintonia.__version__,
         lifespan=lifespan,
