@@ -6,8 +6,10 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 import time
 import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +167,56 @@ class Issuer:
         assert response.status_code == 200, response.text
         found: dict[str, str] = response.json()
         return found
+
+
+class ScriptedIssuer:
+    """An issuer that answers as a test says, right at first; ``URL`` in an answer stands for its own address."""
+
+    def __init__(self) -> None:
+        self.key = rsa_key("one")
+        self.keys: Any = [{name: self.key[name] for name in ("kty", "n", "e", "kid", "use", "alg")}]
+        self.about: Any = {"issuer": "URL", "jwks_uri": "URL/jwks"}
+        self.status = 200
+        self.headers: dict[str, str] = {}
+        self.requests = 0
+        scripted = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                scripted.requests += 1
+                found = {"keys": scripted.keys} if self.path == "/jwks" else scripted.about
+                text = found if isinstance(found, str) else json.dumps(found)
+                self.send_response(scripted.status)
+                for name, value in scripted.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(text.replace("URL", scripted.url).encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def settings_for(url: str) -> str:
+    """Of a server that trusts the issuer at ``url``, as TOML."""
+    return f"""
+oidc_issuer = "{url}"
+oidc_audience = "{AUDIENCE}"
+
+[[oidc_grants]]
+value = "lookers"
+project = "p"
+role = "viewer"
+
+[[oidc_grants]]
+value = "tuners"
+project = "p"
+role = "tuner"
+"""

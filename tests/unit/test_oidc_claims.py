@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from oidc_issuer import AUDIENCE, claims_for, ec_key, rsa_key, sign
+from oidc_issuer import AUDIENCE, ScriptedIssuer, claims_for, ec_key, sign
 from sintonia.errors import Unauthenticated, Unavailable
 from sintonia.services import oidc_keys
 from sintonia.services.access import Role
@@ -59,50 +56,15 @@ def test_claims_to_roles(claims: dict[str, Any], claim: str, expected: dict[str,
     assert granted(claims, claim, GRANTS) == expected
 
 
-Answer = Callable[[str], tuple[int, dict[str, str], bytes]]
-
-
-class Scripted:
-    """An issuer that answers as a test says; ``URL`` in an answer stands for its own address."""
-
-    def __init__(self) -> None:
-        self.key = rsa_key("one")
-        self.keys: Any = [{name: self.key[name] for name in ("kty", "n", "e", "kid", "use", "alg")}]
-        self.about: Any = {"issuer": "URL", "jwks_uri": "URL/jwks"}
-        self.status = 200
-        self.headers: dict[str, str] = {}
-        self.requests = 0
-        scripted = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                scripted.requests += 1
-                found = {"keys": scripted.keys} if self.path == "/jwks" else scripted.about
-                text = found if isinstance(found, str) else json.dumps(found)
-                self.send_response(scripted.status)
-                for name, value in scripted.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(text.replace("URL", scripted.url).encode())
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-
-
 @pytest.fixture
-def issuer() -> Iterator[Scripted]:
-    made = Scripted()
+def issuer() -> Iterator[ScriptedIssuer]:
+    made = ScriptedIssuer()
     yield made
-    made.server.shutdown()
-    made.server.server_close()
+    made.stop()
 
 
 @pytest.fixture
-def tokens(issuer: Scripted) -> OidcTokens:
+def tokens(issuer: ScriptedIssuer) -> OidcTokens:
     return OidcTokens(issuer=issuer.url, audience=AUDIENCE, claim="groups", grants=GRANTS)
 
 
@@ -122,20 +84,20 @@ def tokens(issuer: Scripted) -> OidcTokens:
     ],
     ids=str,
 )
-async def test_names(issuer: Scripted, tokens: OidcTokens, claims: dict[str, Any], name: str) -> None:
+async def test_names(issuer: ScriptedIssuer, tokens: OidcTokens, claims: dict[str, Any], name: str) -> None:
     found = await tokens.authenticate(sign(issuer.key, claims_for(issuer.url, **claims)))
     assert found is not None
     assert (found.name, found.grants) == (name, {})
 
 
-async def test_many_requests_wait_for_one_answer(issuer: Scripted, tokens: OidcTokens) -> None:
+async def test_many_requests_wait_for_one_answer(issuer: ScriptedIssuer, tokens: OidcTokens) -> None:
     token = sign(issuer.key, claims_for(issuer.url))
     found = await asyncio.gather(*(tokens.authenticate(token) for _ in range(50)))
     assert {principal.name for principal in found if principal} == {"oidc:alice"}
     assert issuer.requests == 2
 
 
-async def test_a_request_that_leaves_does_not_take_the_answer_along(issuer: Scripted, tokens: OidcTokens) -> None:
+async def test_a_request_that_leaves_does_not_take_the_answer_along(issuer: ScriptedIssuer, tokens: OidcTokens) -> None:
     token = sign(issuer.key, claims_for(issuer.url))
     leaving = asyncio.create_task(tokens.authenticate(token))
     await asyncio.sleep(0)
@@ -144,7 +106,7 @@ async def test_a_request_that_leaves_does_not_take_the_answer_along(issuer: Scri
     assert issuer.requests == 2
 
 
-async def test_keys_without_names_and_algorithms(issuer: Scripted, tokens: OidcTokens) -> None:
+async def test_keys_without_names_and_algorithms(issuer: ScriptedIssuer, tokens: OidcTokens) -> None:
     """As RFC 7517 allows: the only key of the right type is meant."""
     ec = ec_key("two")
     issuer.keys = [
@@ -163,7 +125,7 @@ async def test_keys_without_names_and_algorithms(issuer: Scripted, tokens: OidcT
 @pytest.mark.parametrize(
     "change", [{"use": "enc"}, {"alg": "RS512"}, {"kty": "EC"}, {"kid": "two"}, {"n": "AQAB"}, {"n": 3}]
 )
-async def test_keys_that_do_not_fit(issuer: Scripted, tokens: OidcTokens, change: dict[str, Any]) -> None:
+async def test_keys_that_do_not_fit(issuer: ScriptedIssuer, tokens: OidcTokens, change: dict[str, Any]) -> None:
     issuer.keys[0].update(change)
     with pytest.raises(Unauthenticated):
         await tokens.authenticate(sign(issuer.key, claims_for(issuer.url)))
@@ -190,7 +152,7 @@ async def test_keys_that_do_not_fit(issuer: Scripted, tokens: OidcTokens, change
     ids=lambda value: str(value)[:60],
 )
 async def test_an_issuer_that_tells_nonsense(
-    issuer: Scripted, tokens: OidcTokens, change: dict[str, Any], told: str, caplog: pytest.LogCaptureFixture
+    issuer: ScriptedIssuer, tokens: OidcTokens, change: dict[str, Any], told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name, value in change.items():
         setattr(issuer, name, value)
