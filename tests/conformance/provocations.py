@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import httpx
+import oidc_provocations
 
 from rows import shouting_rows
 from server import LOCATION, Server, until
@@ -221,6 +222,7 @@ REQUESTS: dict[str, Provoke] = {
     "a web page of another origin": get("/healthz", headers={"Origin": "http://example.com"}),
     "a web page of another site": get("/healthz", headers={"Sec-Fetch-Site": "cross-site"}),
     "a fault: here, the server's own files are damaged": damaged,
+    **oidc_provocations.REQUESTS,
     # tuningJobs.create
     "no base model": create(base=None),
     "an unknown base model": create(base="gpt-5"),

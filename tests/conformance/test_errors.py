@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import oidc_provocations
 import pytest
 import torch
 from provocations import LOCATION, REQUESTS, TINY, TRAIN, tuned
@@ -66,6 +67,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> It
     server.upload("gs://my-data/rows.csv", b"a,b\n")
     yield server
     server.stop()
+    oidc_provocations.stop()
 
 
 def _but(model: Path, path: Path, name: str, content: bytes) -> Path:
@@ -114,11 +116,18 @@ GRPC: dict[str, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 
 BASE_MODEL = '[[base_models]]\nid = "mine"\nsource = "/mine"\n'
+OIDC = 'oidc_issuer = "https://id.example.com"\noidc_audience = "x"\n'
+GRANT = '[[oidc_grants]]\nvalue = "x"\nproject = "*"\nrole = "viewer"\n'
 # Options of ``serve``, settings, and Python to run before.
 STARTS: dict[str, tuple[list[str], str, str]] = {
     "a certificate without its key": (["--tls-certificate", "server.pem"], "", ""),
     "a certificate that is not there": (["--tls-certificate", "nowhere.pem", "--tls-key", "server.key"], "", ""),
     "files that are no certificate": (["--tls-certificate", "sintonia.toml", "--tls-key", "sintonia.toml"], "", ""),
+    "an OpenID issuer that is not https": ([], OIDC.replace("https", "http") + GRANT, ""),
+    "an OpenID issuer without an audience and grants": ([], 'oidc_issuer = "https://id.example.com"', ""),
+    "a grant of a role that is none": ([], OIDC + GRANT.replace("viewer", "king"), ""),
+    "an OpenID issuer where nobody signs in": ([], OIDC + GRANT, ""),
+    "an OpenID issuer without what it needs": (["--sign-in"], OIDC + GRANT, "sys.modules['jwt'] = None"),
     "gRPC without what it needs": (["--grpc-port", "0"], "", "sys.modules['grpc'] = None"),
     "gRPC without a certificate": (["--grpc-port", "0"], "", ""),
     "gRPC with files that are no certificate": (
