@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import oidc_provocations
+import sign_in_provocations
 
 from rows import shouting_rows
 from server import LOCATION, Server, until
@@ -222,6 +223,7 @@ REQUESTS: dict[str, Provoke] = {
     "a web page of another origin": get("/healthz", headers={"Origin": "http://example.com"}),
     "a web page of another site": get("/healthz", headers={"Sec-Fetch-Site": "cross-site"}),
     "a fault: here, the server's own files are damaged": damaged,
+    **sign_in_provocations.REQUESTS,
     **oidc_provocations.REQUESTS,
     # tuningJobs.create
     "no base model": create(base=None),

@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import oidc_provocations
 import pytest
+import sign_in_provocations
 import torch
 from provocations import LOCATION, REQUESTS, TINY, TRAIN, tuned
 from safetensors.torch import load, save
@@ -68,6 +69,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> It
     yield server
     server.stop()
     oidc_provocations.stop()
+    sign_in_provocations.stop()
 
 
 def _but(model: Path, path: Path, name: str, content: bytes) -> Path:
@@ -94,6 +96,7 @@ BAD_MODELS = {
 # Words that no request to this server can bring about.
 ELSEWHERE = {
     "; choose another port with --grpc-port, or look at the certificate.": "a port taken between two looks at it",
+    "' and have no role in any project. Ask an admin.": "somebody whom an OpenID issuer knows, and nobody else",
     "Invalid object name: it is not valid Unicode.": "a storage without a web server before it",
 }
 
