@@ -58,6 +58,7 @@ SAMPLES_DIR = Path(__file__).parent / "datasets" / "samples"
 
 # Open replies may end for so long once the server is told to stop; trainers save their state after that.
 _REPLIES_END_SECONDS = 2
+_DAY_SECONDS = 86400.0
 
 
 def serve(settings: Settings) -> None:
@@ -184,6 +185,7 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         controller = Controller(ledger=ledger, steps=steps, slots=settings.training_slots)
         validating = ValidationLoop(validations=validations, datasets=datasets)
         moving[:] = [asyncio.create_task(controller.run()), asyncio.create_task(validating.run())]
+        sweeping = asyncio.create_task(_sweep_daily(buckets))
         _log.info("Sintonia answers at %s (home %s)", address, settings.home)
         if grpc_server:
             _log.info("and gRPC at %s (%s)", await grpc_server.start(app), settings.grpc_security)
@@ -193,6 +195,7 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
             _log.info("stopping; jobs go on at the next start")
             if grpc_server:
                 await grpc_server.stop()
+            sweeping.cancel()
             controller.stop()
             validating.stop()
             await asyncio.gather(*moving, engines.close())
@@ -206,6 +209,15 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         audit=AuditLog(settings.audit_file),
         max_request_bytes=settings.max_request_bytes,
     )
+
+
+async def _sweep_daily(buckets: BucketStore) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(buckets.sweep)
+        except OSError as error:  # the next day is soon enough
+            _log.warning("what was left behind in the buckets could not be removed: %s", error)
+        await asyncio.sleep(_DAY_SECONDS)
 
 
 def storage_config(settings: Settings) -> StorageConfig:

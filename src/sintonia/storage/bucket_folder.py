@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,7 @@ from sintonia.storage.records import bucket_of, bucket_record, object_of, object
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
 INCOMING = ".incoming-"
 NEW = ".new-"
+_DELETED = "deleted.json"
 
 
 @dataclass(frozen=True)
@@ -77,15 +78,12 @@ class BucketFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One change of the bucket at a time. Raises NotFound if the bucket is gone."""
-        try:
-            lock: AbstractContextManager[None] = locked(self.path)
-            lock.__enter__()
-        except FileNotFoundError:
-            raise self.missing() from None
-        try:
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(self.path))
+            except FileNotFoundError:
+                raise self.missing() from None
             yield
-        finally:
-            lock.__exit__(None, None, None)
 
     def describe(self) -> Bucket:
         try:
@@ -110,10 +108,13 @@ class BucketFolder:
 
     def stat(self, name: str, generation: int | None = None) -> StoredObject:
         """Raises NotFound if there is no such object, or not of this generation."""
-        stored = self.find(name)
-        if stored is None or generation not in (None, stored.generation):
-            raise NotFound(f"No such object: {self.name}/{name}{'' if generation is None else f'#{generation}'}")
-        return stored if stored.crc32c else self._with_crc32c(stored)
+        while True:
+            stored = self._found(name, generation)
+            try:
+                return stored if stored.crc32c else self._with_crc32c(stored)
+            except FileNotFoundError:
+                if self.find(name) == stored:
+                    raise  # not overwritten meanwhile: the store is damaged
 
     def find(self, name: str) -> StoredObject | None:
         """As the record has it: one of an older version tells no CRC32C."""
@@ -203,9 +204,8 @@ class BucketFolder:
         when: Preconditions,
         generation: int | None,
     ) -> StoredObject:
-        self.stat(name, generation)  # completes an old record, which takes the lock
         with room_on_disk(), self.locked():
-            stored = self.stat(name, generation)
+            stored = self._found(name, generation)
             when.check(stored)
             stored = replace(
                 stored,
@@ -214,21 +214,25 @@ class BucketFolder:
                 updated=datetime.now(UTC),
             )
             replace_json(self._record_of(name), object_record(stored))
-        return stored
+        return stored if stored.crc32c else self.stat(name)
 
     def delete(self, name: str, when: Preconditions, generation: int | None) -> None:
         with self.locked():
-            stored = self.find(name)
-            if stored is None or generation not in (None, stored.generation):
-                raise NotFound(f"No such object: {self.name}/{name}{'' if generation is None else f'#{generation}'}")
+            stored = self._found(name, generation)
             when.check(stored)
-            self._note_generation(stored.generation)
+            self._note_deleted(stored.generation)
             self._record_of(name).unlink()
             sync_directory(self.records)
             self.data_of(name, stored.generation).unlink(missing_ok=True)
 
     def data_of(self, name: str, generation: int) -> Path:
         return self.data / f"{object_key(name)}@{generation}"
+
+    def _found(self, name: str, generation: int | None) -> StoredObject:
+        stored = self.find(name)
+        if stored is None or generation not in (None, stored.generation):
+            raise NotFound(f"No such object: {self.name}/{name}{'' if generation is None else f'#{generation}'}")
+        return stored
 
     def _record_of(self, name: str) -> Path:
         check_object_name(name)
@@ -248,18 +252,20 @@ class BucketFolder:
 
     def _next_generation(self, previous: StoredObject | None) -> int:
         """The time in microseconds, and greater than all before it at this name, however the clock is set."""
-        try:
-            deleted = int((self.path / "deleted").read_text() or 0)
-        except (FileNotFoundError, ValueError):
-            deleted = 0
-        return max(time.time_ns() // 1000, deleted + 1, previous.generation + 1 if previous else 0)
+        return max(time.time_ns() // 1000, self._deleted() + 1, previous.generation + 1 if previous else 0)
 
-    def _note_generation(self, generation: int) -> None:
-        """Remember the greatest generation that was deleted. Deleting must work on a full disk: without, if need be."""
-        with suppress(OSError, ValueError):
-            path = self.path / "deleted"
-            if not path.exists() or int(path.read_text() or 0) < generation:
-                path.write_text(str(generation))
+    def _deleted(self) -> int:
+        """The greatest generation that was deleted."""
+        try:
+            generation: int = read_json(self.path / _DELETED)["generation"]
+        except (FileNotFoundError, ValueError):  # torn by a loss of power
+            return 0
+        return generation
+
+    def _note_deleted(self, generation: int) -> None:
+        if self._deleted() < generation:
+            with suppress(OSError):  # deleting must work on a full disk, too
+                replace_json(self.path / _DELETED, {"generation": generation}, durable=False)
 
 
 def create_folder(root: Path, bucket: Bucket) -> bool:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,7 +22,7 @@ from pathlib import Path
 
 from sintonia.errors import AlreadyExists, BucketNotEmpty, InvalidArgument, NotFound, PermissionDenied
 from sintonia.storage.bucket_folder import BucketFolder, Content, create_folder
-from sintonia.storage.files import link_or_copy, replace_json, room_on_disk, sync_directory
+from sintonia.storage.files import copy, link_or_copy, replace_json, room_on_disk, sync_directory
 from sintonia.storage.listing import Selection, write_token
 from sintonia.storage.names import check_bucket_name, check_object_name, is_bucket_name
 from sintonia.storage.objects import (
@@ -88,9 +87,7 @@ class BucketStore:
         return bucket
 
     def get_bucket(self, name: str) -> Bucket:
-        if name in self._samples:
-            return self._samples[name].describe()
-        return self._folder(name).describe()
+        return self._shelf(name).describe()
 
     def list_buckets(self, project: str | None = None, *, prefix: str = "") -> list[Bucket]:
         """All buckets of a project, or of all projects, by name; the built-in ones are not listed."""
@@ -128,8 +125,8 @@ class BucketStore:
             when.check(folder.describe())
             if folder.record_files():
                 raise BucketNotEmpty(f"The bucket '{name}' is not empty; delete its objects first.")
-            trash = Path(tempfile.mkdtemp(dir=self._root, prefix=TRASH))
-            folder.path.rename(trash)  # onto an empty directory: at one moment it is gone, with all that is in it
+            trash = self._root / f"{TRASH}{os.urandom(16).hex()}"
+            folder.path.rename(trash)  # at one moment it is gone, with all that is in it
             sync_directory(self._root)
         shutil.rmtree(trash, ignore_errors=True)
 
@@ -158,20 +155,17 @@ class BucketStore:
         selection = Selection(
             prefix, delimiter, start_offset, end_offset, include_trailing_delimiter, match_glob
         )  # fmt: skip
-        if bucket in self._samples:
-            names: Iterable[str] = self._samples[bucket].names()
-        else:
-            names = self._folder(bucket).names()
+        shelf = self._shelf(bucket)
         page = ObjectPage([], [], None)
         last = None
-        for item in selection.items(names, page_token):
+        for item in selection.items(shelf.names(), page_token):
             if last and len(page.objects) + len(page.prefixes) == min(page_size, MAX_PAGE_SIZE):
                 return replace(page, next_page_token=write_token(last))
             if not item.is_object:
                 page.prefixes.append(item.text)
             else:
                 with suppress(NotFound):  # deleted since the names were read
-                    page.objects.append(self.stat_object(bucket, item.text))
+                    page.objects.append(shelf.stat(item.text))
             last = item
         return page
 
@@ -179,18 +173,13 @@ class BucketStore:
         self, bucket: str, name: str, *, generation: int | None = None, when: Preconditions = ALWAYS
     ) -> StoredObject:
         """Raises NotModified or ConditionNotMet, as for a reader."""
-        if bucket in self._samples:
-            stored = self._samples[bucket].stat(name, generation)
-        else:
-            stored = self._folder(bucket).stat(name, generation)
+        stored = self._shelf(bucket).stat(name, generation)
         when.check_read(stored)
         return stored
 
     def open_object(self, bucket: str, name: str, *, generation: int | None = None) -> ObjectReader:
         """The bytes, from their start; seekable, and unmoved by an overwrite. The caller closes it."""
-        if bucket in self._samples:
-            return ObjectReader(*self._samples[bucket].open(name, generation))
-        return ObjectReader(*self._folder(bucket).open(name, generation))
+        return ObjectReader(*self._shelf(bucket).open(name, generation))
 
     def write_object(
         self,
@@ -258,7 +247,8 @@ class BucketStore:
             draft = folder.draft_path()
             try:
                 with room_on_disk():
-                    link_or_copy(reader.fileno(), draft)
+                    place = copy if source[0] in self._samples else link_or_copy
+                    place(reader.fileno(), draft)
                 return folder.commit(draft, target[1], content, metadata or stored.metadata, when)
             finally:
                 draft.unlink(missing_ok=True)
@@ -359,6 +349,9 @@ class BucketStore:
         folder = self._folder(bucket)
         when.check(folder.find(name))
         return folder
+
+    def _shelf(self, bucket: str) -> SampleBucket | BucketFolder:
+        return self._samples.get(bucket) or self._folder(bucket)
 
     def _folder(self, bucket: str) -> BucketFolder:
         return BucketFolder(self._root, bucket)

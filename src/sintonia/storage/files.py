@@ -44,19 +44,25 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def replace_json(path: Path, document: dict[str, Any]) -> None:
-    """The file holds the old document or the new one, whatever happens; the new one when this returns."""
+def replace_json(path: Path, document: dict[str, Any], *, durable: bool = True) -> None:
+    """The file holds the old document or the new one, whatever happens; the new one when this returns.
+
+    Args:
+        durable: False where it may also be lost when the machine loses its power.
+    """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(json.dumps(document).encode())
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    if durable:
+        sync_directory(path.parent)
 
 
 def write_all(descriptor: int, chunk: bytes) -> None:
@@ -76,10 +82,11 @@ def link_or_copy(descriptor: int, target: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        _copy(descriptor, target)
+        copy(descriptor, target)
 
 
-def _copy(source: int, target: Path) -> None:
+def copy(source: int, target: Path) -> None:
+    """The bytes of an open file, durably. Raises FileExistsError if ``target`` is there."""
     descriptor = open_file(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         offset = 0

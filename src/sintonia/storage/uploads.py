@@ -23,6 +23,7 @@ from sintonia.errors import ConditionNotMet, FailedPrecondition, InvalidArgument
 from sintonia.storage.bucket_folder import BucketFolder, Content
 from sintonia.storage.checksums import Checksums
 from sintonia.storage.files import (
+    is_directory,
     link_or_copy,
     open_file,
     read_json,
@@ -50,6 +51,7 @@ def start_upload(
 ) -> str:
     """The id of a new upload."""
     token = secrets.token_urlsafe(32)
+    part = folder.uploads / f"{token}.part"
     document = {
         "name": name,
         "size": size,
@@ -60,11 +62,14 @@ def start_upload(
     }
     with room_on_disk():
         try:
-            folder.uploads.mkdir(exist_ok=True)
-            os.close(open_file(folder.uploads / f"{token}.part", os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-            replace_json(folder.uploads / f"{token}.json", document)
+            folder.uploads.mkdir(exist_ok=True)  # a bucket of an older version has none
+            os.close(open_file(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            replace_json(part.with_suffix(".json"), document)
         except FileNotFoundError:
             raise folder.missing() from None
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
     return f"{folder.name}.{token}"
 
 
@@ -99,6 +104,8 @@ class UploadFiles:
             raise self.missing()
         try:
             self._folder = BucketFolder(root, bucket)
+            if not is_directory(self._folder.uploads):
+                raise self.missing()
             self._document = read_json(self._info)
         except (NotFound, FileNotFoundError):
             raise self.missing() from None
@@ -177,10 +184,12 @@ class UploadFiles:
         """The object. Whoever asks again gets the same, and nothing happens."""
         with self._held() as descriptor:
             done = self._done()
-            if done is None and descriptor is not None:
-                done = self._become(descriptor, told)
             if done is None:
-                raise self.missing()
+                if descriptor is None:
+                    raise self.missing()
+                done = self._become(descriptor, told)
+            self._part.unlink(missing_ok=True)
+            self._running.forget(self._token)
             return done
 
     def _become(self, descriptor: int, told: Digests) -> StoredObject:
@@ -209,19 +218,22 @@ class UploadFiles:
                 )
         except (ConditionNotMet, InvalidArgument):
             self.cancel()  # it can become nothing any more
+            self._forget_try(self._announced())
             raise
         finally:
             draft.unlink(missing_ok=True)
-        self._part.unlink(missing_ok=True)
-        self._running.forget(self._token)
         return stored
 
     def _announce(self, stored: StoredObject) -> None:
         """Written before the object is there, so that a crash leaves no doubt about what became of the upload."""
-        orphan = self._announced()
+        earlier = self._announced()
         replace_json(self._info, {**self._document, "result": object_record(stored)})
-        if orphan:  # of an earlier try
-            self._folder.data_of(self.name, orphan.generation).unlink(missing_ok=True)
+        self._forget_try(earlier)
+
+    def _forget_try(self, announced: StoredObject | None) -> None:
+        """To finish was tried before, and a crash or a full disk came in between: nothing names those bytes."""
+        if announced:
+            self._folder.data_of(self.name, announced.generation).unlink(missing_ok=True)
 
     def _announced(self) -> StoredObject | None:
         result = self._document.get("result")
