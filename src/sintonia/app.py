@@ -77,6 +77,13 @@ def serve(settings: Settings) -> None:
     grpc_server = _grpc_server(settings)
     host, port = listener.getsockname()[:2]
     address = f"{'https' if certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+    plain = [name for name, tls in (("http", certificate), ("gRPC", settings.grpc_speaks_tls)) if not tls]
+    if plain and not ipaddress.ip_address(host).is_loopback:
+        _log.warning(
+            "%s is spoken without TLS beyond this machine: tokens and data travel readable, unless a proxy in front "
+            "of it ends TLS. See 'sintonia certs create'.",
+            " and ".join(plain),
+        )
     app = build(settings, address=address, grpc_server=grpc_server)
     limits = Limits(
         head_bytes=settings.max_header_bytes,
@@ -182,6 +189,8 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await database.open()
+        if settings.sign_in and not settings.oidc_issuer and not await tokens.are_there():
+            _log.warning("Nobody can sign in yet. Make a token: sintonia tokens create NAME --grant '*=admin'")
         controller = Controller(ledger=ledger, steps=steps, slots=settings.training_slots)
         validating = ValidationLoop(validations=validations, datasets=datasets)
         moving[:] = [asyncio.create_task(controller.run()), asyncio.create_task(validating.run())]

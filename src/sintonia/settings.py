@@ -216,6 +216,11 @@ class Settings(BaseModel):
         return _files(self.grpc_certificate, self.grpc_key, "grpc") or self.tls_files or made
 
     @property
+    def grpc_speaks_tls(self) -> bool:
+        """Whether no gRPC is spoken without TLS."""
+        return self.grpc_port is None or self.grpc_security == "tls"
+
+    @property
     def certificates_dir(self) -> Path:
         return self.home / "certs"
 

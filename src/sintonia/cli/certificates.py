@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sintonia.cli.failures import CommandFailed
-from sintonia.cli.session import guarded
+from sintonia.cli.session import Session, guarded
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -32,9 +32,10 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="auth")
 
 
-def print_access_token() -> None:
-    """Print a token that the server takes; while there is no sign-in, any is."""
-    typer.echo("sign-in-is-off")
+def print_access_token(context: typer.Context) -> None:
+    """Print the token that commands here sign in with; without one a word that serves while sign-in is off."""
+    session: Session = context.obj or Session()
+    typer.echo(session.access_token or "sign-in-is-off")
 
 
 def create(

@@ -48,8 +48,13 @@ class Session:
     def api(self) -> RestClient:
         from sintonia.cli.rest import RestClient
 
-        token = _read_token(self.token_file) if self.token_file else self.token
-        return RestClient(self.url, project=self.project, location=self.location, ca=self.ca, token=token)
+        place = {"project": self.project, "location": self.location}
+        return RestClient(self.url, **place, ca=self.ca, token=self.access_token)
+
+    @property
+    def access_token(self) -> str | None:
+        """What to sign in with. Raises CommandFailed if the file with it cannot be read."""
+        return _read_token(self.token_file) if self.token_file else self.token
 
     @cached_property
     def out(self) -> Console:

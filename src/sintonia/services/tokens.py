@@ -92,6 +92,11 @@ class Tokens:
                 told.append(Token(**{**vars(token), "grants": grants}))
         return told
 
+    async def are_there(self) -> bool:
+        """Whether anybody can sign in with one."""
+        now = datetime.now(UTC)
+        return any(_told(record).state(now) == "valid" for record in await self.database.read(table.newest_first))
+
     async def revoke(self, token_id: str, *, by: Principal, project: str = EVERY_PROJECT) -> Token:
         """Refuse the token from now on; no error if it is revoked already.
 
