@@ -24,6 +24,11 @@ TOML_ONLY = ("base_models", "aliases", "oidc_grants", "storage")
 # Plain http is for an issuer on this machine, whose keys nobody can exchange on their way.
 _ISSUER = re.compile(r"(https://[^\s/?#@]+|http://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?)(/[^\s?#@]*)?")
 
+_STORAGE = ("AWS_", "BOTO_", "GOOGLE_", "CLOUDSDK_", "FSSPEC_")
+_CLOUDS = ("SINTONIA_", "AZURE_", "PG", *_STORAGE)
+_SECRET = re.compile(r"TOKEN(?!IZER)|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(^|_)(KEY|APIKEY|AUTH)(_|$)|_(PWD|PAT)$", re.I)
+_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]*:[^/\s@]*@", re.I)
+
 
 def _default_home() -> Path:
     base = os.environ.get("XDG_DATA_HOME")
@@ -248,6 +253,21 @@ def _files(certificate: Path | None, key: Path | None, what: str) -> tuple[Path,
         missing = "key" if certificate else "certificate"
         raise InvalidArgument(f"Setting {what}_{missing} is not set: a certificate and its key are named together.")
     return None
+
+
+def child_environment(*, storage_credentials: bool = False) -> dict[str, str]:
+    """The environment of this process without what looks like a secret, for processes that read what others wrote.
+
+    Args:
+        storage_credentials: keep those of object stores.
+    """
+
+    def may_go(name: str, value: str) -> bool:
+        if storage_credentials and (name.startswith(_STORAGE) or name.upper().endswith("_PROXY")):
+            return True
+        return not (name.startswith(_CLOUDS) or _SECRET.search(name) or _WITH_PASSWORD.match(value))
+
+    return {name: value for name, value in os.environ.items() if may_go(name, value)}
 
 
 def _read_toml(file: Path) -> JsonTable:

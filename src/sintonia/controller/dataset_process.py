@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,6 +18,7 @@ from sintonia.datasets.handover import (
 )
 from sintonia.errors import Internal
 from sintonia.runs.layout import RunDirectory
+from sintonia.settings import child_environment
 from sintonia.storage import StorageConfig
 
 _LOOK_SECONDS = 0.4
@@ -75,7 +75,8 @@ class DatasetProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+                env=child_environment(storage_credentials=self._storage.needs_credentials)
+                | {"TOKENIZERS_PARALLELISM": "false"},
                 start_new_session=True,
             )
         ended = asyncio.ensure_future(process.wait())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from sintonia.runs.layout import RunDirectory, write_atomically
+from sintonia.settings import child_environment
 
 # Torch's threads must sleep, not spin, while they wait: several torch processes share the cores.
 THREAD_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "TOKENIZERS_PARALLELISM": "false"}
@@ -45,7 +45,7 @@ class LocalProcessExecutor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # signals to the server's terminal are not for the trainer
-                env={**os.environ, **THREAD_ENVIRONMENT, "OMP_NUM_THREADS": str(threads)},
+                env={**child_environment(), **THREAD_ENVIRONMENT, "OMP_NUM_THREADS": str(threads)},
                 cwd=run.path,
             )
         self._children[run.path] = child

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from sintonia.errors import Unavailable
 from sintonia.serving.client import EngineClient
+from sintonia.settings import child_environment
 
 log = logging.getLogger(__name__)
 
@@ -240,7 +241,7 @@ async def _stop(engine: _Engine) -> None:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """The surroundings of an engine: threads that sleep rather than spin when idle, and no network."""
+    """The surroundings of an engine: threads that sleep rather than spin when idle, no network, no secrets."""
     settings = {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
@@ -249,7 +250,7 @@ def _environment(threads: int) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "PYTHONUNBUFFERED": "1",
     }
-    return {**os.environ, **settings}
+    return {**child_environment(), **settings}
 
 
 def _tail(path: Path, lines: int = 15) -> str:

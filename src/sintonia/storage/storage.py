@@ -40,6 +40,10 @@ class StorageConfig(BaseModel):
     places: tuple[Place, ...] = ()
     owners: bool = False
 
+    @property
+    def needs_credentials(self) -> bool:
+        return self.gs == "google" or any(place.scheme != "file" for place in self.places)
+
 
 class Storage:
     """Objects by address, for a project: the embedded buckets, and what lies below the operator's places.
