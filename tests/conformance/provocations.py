@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import oidc_provocations
 import sign_in_provocations
+import wire_provocations
 
 from rows import shouting_rows
 from server import LOCATION, Server, until
@@ -225,6 +226,7 @@ REQUESTS: dict[str, Provoke] = {
     "a fault: here, the server's own files are damaged": damaged,
     **sign_in_provocations.REQUESTS,
     **oidc_provocations.REQUESTS,
+    **wire_provocations.REQUESTS,
     # tuningJobs.create
     "no base model": create(base=None),
     "an unknown base model": create(base="gpt-5"),
