@@ -8,7 +8,7 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from fastapi import APIRouter, Request, Response
 from starlette.types import ASGIApp, Message, Scope
@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 _MOST = 1000
 _ALONGSIDE = 8
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_CREDENTIALS = {b"authorization", b"x-goog-api-key"}
 # What belongs to the outer body or connection and to no request in it.
 _NOT_INHERITED = {
     b"content-type",
@@ -58,7 +59,6 @@ def routes() -> APIRouter:
 class _Inner:
     """One request of a batch."""
 
-    content_id: str
     method: str
     target: str
     headers: list[tuple[bytes, bytes]]
@@ -68,10 +68,9 @@ class _Inner:
     answer: bytearray = field(default_factory=bytearray)
 
     @classmethod
-    def parse(cls, part: bytes) -> _Inner:
+    def parse(cls, text: bytes) -> _Inner:
         """Raises InvalidArgument."""
-        outer, inner = _message(part)
-        start, _, rest = inner.lstrip().partition(b"\n")
+        start, _, rest = text.lstrip().partition(b"\n")
         words = start.decode("latin-1").split()
         if len(words) < 2 or not words[0].isalpha() or not words[1].isascii():
             raise InvalidArgument("Invalid part of a batch: it must begin as METHOD /storage/v1/PATH HTTP/1.1.")
@@ -83,13 +82,18 @@ class _Inner:
                 f"Invalid part of a batch: {words[1][:200]}; it may have requests for /storage/v1/ without media."
             )
         target = f"{url.path}?{url.query}" if url.query else url.path
-        return cls(outer.get("content-id", ""), words[0].upper(), target, own, body)
+        return cls(words[0].upper(), target, own, body)
 
     def scope(self, around: Scope) -> Scope:
-        """As a server would tell it of this request; who sends it is told by the request around it."""
+        """As a server would tell it of this request; who sends it is told by the request around it, or by itself."""
         path, _, query = self.target.partition("?")
         told = {name for name, _ in self.headers} | _NOT_INHERITED
-        inherited = [(name, value) for name, value in around["headers"] if name not in told]
+        signed = bool(told & _CREDENTIALS) or "key" in parse_qs(query)
+        refused = told | _CREDENTIALS if signed else told
+        inherited = [(name, value) for name, value in around["headers"] if name not in refused]
+        if not signed:  # the outer credential, in whichever form it came
+            outer = parse_qs(around["query_string"].decode("latin-1"))
+            inherited += [(b"x-goog-api-key", key.encode()) for key in outer.get("key", [])]
         plain = [(name, value) for name, value in self.headers if name not in _NOT_INHERITED]
         length = (b"content-length", str(len(self.body)).encode())
         kept = ("type", "asgi", "http_version", "scheme", "root_path", "client", "server")
@@ -114,20 +118,19 @@ class _Inner:
 
 
 async def _answer(request: Request, part: bytes) -> bytes:
-    inner = None
+    head, text = _message(part)
+    content_id = head.get("content-id", "").strip("<>")
     try:
-        inner = _Inner.parse(part)
+        inner = _Inner.parse(text)
         await _call(request.app, inner, request.scope)
     except InvalidArgument as error:
         refused = storage_error(error)
-        inner = inner or _Inner("", "", "", [], b"")
-        inner.status, inner.answer_headers = refused.status_code, refused.raw_headers
+        inner = _Inner("", "", [], b"", refused.status_code, refused.raw_headers)
         inner.answer += refused.body
-    content_id = inner.content_id.strip("<>").replace("\r", "").replace("\n", "")
-    head = b"Content-Type: application/http\r\nContent-ID: <response-%s>\r\n\r\n" % content_id.encode(
-        "latin-1", "replace"
+    return (
+        b"Content-Type: application/http\r\nContent-ID: <response-%s>\r\n\r\n" % content_id.encode("latin-1")
+        + inner.told()
     )
-    return head + inner.told()
 
 
 async def _call(app: ASGIApp, inner: _Inner, around: Scope) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from email.message import Message
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from sintonia.api.bodies import parse_json, read_json
 from sintonia.errors import InvalidArgument
@@ -20,15 +21,24 @@ _LONGEST_HEAD = 2**16
 
 
 async def blocks(request: Request) -> AsyncIterator[bytes]:
-    """The body in blocks of about a mebibyte: each is worth a thread's while."""
+    """The body in blocks of about a mebibyte: each is worth a thread's while.
+
+    Raises ClientDisconnect if the client leaves before its end; what came until then is given first.
+    """
     block = bytearray()
-    async for chunk in request.stream():
-        block += chunk
-        if len(block) >= BLOCK:
-            yield bytes(block)
-            block.clear()
+    left = None
+    try:
+        async for chunk in request.stream():
+            block += chunk
+            if len(block) >= BLOCK:
+                yield bytes(block)
+                block.clear()
+    except ClientDisconnect as error:
+        left = error
     if block:
         yield bytes(block)
+    if left:
+        raise left
 
 
 async def read_object(request: Request) -> JsonObject:

@@ -64,9 +64,9 @@ def digests(request: Request, document: JsonObject) -> Digests:
             if kind.lower() in told and value:
                 told[kind.lower()] = value
     told["md5"] = request.headers.get("content-md5") or told["md5"]
-    for kind, value in told.items():
-        if value is not None and not _is_digest(value, _DIGEST_BYTES[kind]):
-            raise InvalidArgument(f"Invalid {kind} checksum: {value}; write it in base64.")
+    for kind, digest in told.items():
+        if digest is not None and not _is_digest(digest, _DIGEST_BYTES[kind]):
+            raise InvalidArgument(f"Invalid {kind} checksum: {digest}; write it in base64.")
     return Digests(**told)
 
 

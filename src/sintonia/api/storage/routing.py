@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from sintonia.api.routing import BucketRoute
 from sintonia.api.storage.errors import storage_error
-from sintonia.errors import ApiError, InvalidArgument
+from sintonia.errors import ApiError
 
 
 class StorageRoute(BucketRoute):
@@ -28,7 +28,7 @@ class StorageRoute(BucketRoute):
         raw = scope.get("raw_path") or quote(scope["path"]).encode()  # a server in the same process may give no raw one
         match, found = super().matches({**scope, "path": raw.decode("latin-1")})
         if "path_params" in found:
-            decoded = {name: unquote(value, errors="surrogateescape") for name, value in found["path_params"].items()}
+            decoded = {name: unquote(value) for name, value in found["path_params"].items()}
             found["path_params"] = decoded
         return match, found
 
@@ -37,17 +37,8 @@ class StorageRoute(BucketRoute):
 
         async def handler(request: Request) -> Response:
             try:
-                _refuse_other_encodings(request)
                 return await handle(request)
             except ApiError as error:
                 return storage_error(error)
 
         return handler
-
-
-def _refuse_other_encodings(request: Request) -> None:
-    for value in request.path_params.values():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise InvalidArgument("Invalid path: the bytes behind its percent signs are not UTF-8.") from None

@@ -42,7 +42,7 @@ class _Piece:
         found = _CONTENT_RANGE.fullmatch(text.strip())
         if found is None:
             raise InvalidArgument(
-                f"Invalid Content-Range: '{text[:100]}'; write it as bytes FIRST-LAST/TOTAL, or * where it is not known."
+                f"Invalid Content-Range: '{text[:100]}'; write it as bytes FIRST-LAST/TOTAL, with * for unknown."
             )
         total = None if found[3] == "*" else int(found[3])
         if found[1] is None:
