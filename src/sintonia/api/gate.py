@@ -104,7 +104,12 @@ class Gate:
         if not credentials:
             raise Unauthenticated(f"Request is missing required authentication credential. {_HOW}")
         try:
-            return await _proven(credentials, authenticators)
+            if len(credentials) > 1:
+                raise Unauthenticated("Request has several credentials, and they differ. Send one of them.")
+            for authenticator in authenticators:
+                if principal := await authenticator.authenticate(*credentials):
+                    return principal
+            raise Unauthenticated(f"Request had invalid authentication credentials. {_HOW}")
         except Unauthenticated:
             if wait := self._failures.take(_network_of(request)):
                 raise ResourceExhausted(
@@ -153,19 +158,9 @@ def _credentials(request: Request) -> set[str]:
     found = {*request.headers.getlist("x-goog-api-key"), *request.query_params.getlist("key")}
     for said in request.headers.getlist("authorization"):
         scheme, _, credential = said.partition(" ")
-        # Of another scheme it is kept whole: it is a credential, and nobody knows it.
-        found.add(credential.strip() if scheme.lower() == "bearer" else said)
+        # One of another scheme stays what it is, and so is known to nobody.
+        found.add(credential.strip() if scheme.lower() == "bearer" else f"{scheme} {credential}")
     return found - {""}
-
-
-async def _proven(credentials: set[str], authenticators: Sequence[Authenticator]) -> Principal:
-    if len(credentials) > 1:
-        raise Unauthenticated("Request has several credentials, and they differ. Send one of them.")
-    credential = next(iter(credentials))
-    for authenticator in authenticators:
-        if principal := await authenticator.authenticate(credential):
-            return principal
-    raise Unauthenticated(f"Request had invalid authentication credentials. {_HOW}")
 
 
 def _network_of(request: Request) -> str:
