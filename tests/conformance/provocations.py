@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import oidc_provocations
 import sign_in_provocations
+import storage_provocations
 import wire_provocations
 
 from rows import shouting_rows
@@ -142,10 +143,6 @@ def at_an_experiment(path: str) -> Provoke:
     return provoke
 
 
-def upload(bucket: str, name: str, **params: str) -> Provoke:
-    return post(f"/upload/storage/v1/b/{bucket}/o", b"x", params={"uploadType": "media", "name": name, **params})
-
-
 def cancel_twice(server: Server) -> httpx.Response:
     name = server.create_job("tiny", TRAIN)["name"]
     server.call("POST", f"/v1/{name}:cancel")
@@ -173,11 +170,6 @@ def report_in_mid_line(server: Server) -> httpx.Response:
         server=server,
     )
     return server.request("GET", f"/sintonia/v1/{name}/datasetReport?offset=3")
-
-
-def bucket_twice(server: Server) -> httpx.Response:
-    server.call("POST", "/storage/v1/b?project=p", {"name": "twice"})
-    return server.request("POST", "/storage/v1/b?project=q", json={"name": "twice"})
 
 
 def token_of_another_filter(server: Server) -> httpx.Response:
@@ -227,6 +219,7 @@ REQUESTS: dict[str, Provoke] = {
     **sign_in_provocations.REQUESTS,
     **oidc_provocations.REQUESTS,
     **wire_provocations.REQUESTS,
+    **storage_provocations.REQUESTS,
     # tuningJobs.create
     "no base model": create(base=None),
     "an unknown base model": create(base="gpt-5"),
@@ -355,27 +348,11 @@ REQUESTS: dict[str, Provoke] = {
     "too many stop sequences": ask(config={"stopSequences": list("abcdef")}),
     "log probabilities without asking for them": ask(config={"logprobs": 2}),
     "a prompt that is longer than the context": ask(parts="word " * 5000),
+    "a prompt that is far longer than the context": ask(parts="aé" * 30000 + "b" * 45000),
     "a field of generation that it cannot serve yet": ask(cachedContent="x"),
     "an unknown endpoint, asked": ask(f"/v1/{LOCATION}/endpoints/123"),
     "an unknown base model, asked": ask(f"/v1/{LOCATION}/publishers/google/models/gpt-5"),
     "a base model that cannot be loaded": ask(f"/v1/{LOCATION}/publishers/google/models/broken"),
-    # Buckets
-    "a bucket without a name": post("/storage/v1/b?project=p"),
-    "a bucket without a project": post("/storage/v1/b", {"name": "mine"}),
-    "a bucket name that cannot be": post("/storage/v1/b?project=p", {"name": "No!"}),
-    "a list of buckets without a project": get("/storage/v1/b"),
-    "a bucket with the name of the built-in samples": post("/storage/v1/b?project=p", {"name": "cloud-samples-data"}),
-    "a bucket that is there already": bucket_twice,
-    "an unknown bucket": get("/storage/v1/b/nowhere"),
-    "an unknown object": get("/storage/v1/b/my-data/o/nothing"),
-    "an upload without a name": upload("my-data", ""),
-    "an upload in several parts": upload("my-data", "x", uploadType="resumable"),
-    "an object name that cannot be": upload("my-data", "a\nb"),
-    "an object name that is too long": upload("my-data", "x" * 1025),
-    "writing to the built-in samples": upload("cloud-samples-data", "x"),
-    "a page of objects that is no number": get("/storage/v1/b/my-data/o?maxResults=ten"),
-    "a page of no objects": get("/storage/v1/b/my-data/o?maxResults=0"),
-    "an object page token of nobody": get("/storage/v1/b/my-data/o?pageToken=%21"),
     # Our own resources
     "a step that is no number": get(f"/sintonia/v1/{LOCATION}/tuningJobs/1/metrics?after=x"),
     "a place in the report where no line begins": report_in_mid_line,

@@ -100,6 +100,8 @@ ELSEWHERE = {
     "; choose another port with --grpc-port, or look at the certificate.": "a port taken between two looks at it",
     "' and have no role in any project. Ask an admin.": "somebody whom an OpenID issuer knows, and nobody else",
     "Invalid object name: it is not valid Unicode.": "a storage without a web server before it",
+    " bytes of this upload have arrived; go on from there.": "a piece behind a gap gets a 308 that says the same",
+    "' is finished; nothing can be added to it.": "a finished upload answers what it became, but between two looks",
 }
 
 # What the server's log tells, and nobody else.
@@ -231,7 +233,7 @@ def test_a_request_is_refused_as_the_page_says(server: Server, row: Row) -> None
     kind = STATUSES[row.status]
     assert error["code"] == response.status_code in {of.http for of in (kind, *kind.__subclasses__())}
     assert set(body) == {"error"}
-    assert set(error) <= {"code", "message", "status", "details"}
+    assert set(error) <= {"code", "message", "status", "details", "errors"}
     for detail in error.get("details", []):
         assert detail["@type"] == "type.googleapis.com/google.rpc.BadRequest"
         assert all(item["description"] for item in detail["fieldViolations"])
