@@ -348,7 +348,7 @@ REQUESTS: dict[str, Provoke] = {
     "too many stop sequences": ask(config={"stopSequences": list("abcdef")}),
     "log probabilities without asking for them": ask(config={"logprobs": 2}),
     "a prompt that is longer than the context": ask(parts="word " * 5000),
-    "a prompt that is far longer than the context": ask(parts="aé" * 30000 + "b" * 45000),
+    "a prompt that is far longer than the context": ask(parts="word " * 12000),
     "a field of generation that it cannot serve yet": ask(cachedContent="x"),
     "an unknown endpoint, asked": ask(f"/v1/{LOCATION}/endpoints/123"),
     "an unknown base model, asked": ask(f"/v1/{LOCATION}/publishers/google/models/gpt-5"),

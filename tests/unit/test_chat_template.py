@@ -525,3 +525,17 @@ def test_a_folder_that_lacks_something_is_refused(
 def test_an_unknown_family_names_those_there_are(tiny_model_dir: Path) -> None:
     with pytest.raises(FailedPrecondition, match="Model family 'x' does not exist; there are: chat_template"):
         open_family("x", tiny_model_dir)
+
+
+def test_texts_far_beyond_what_a_model_reads_are_not_made_into_tokens(tiny_model_dir: Path) -> None:
+    family = ChatTemplateFamily(tiny_model_dir)
+    turn = Content(role="user", parts=[Part(text="far too long, 😀 " * 20_000)])
+    conversation = Conversation(contents=[turn])
+    whole = family.render_prompt(conversation)
+    assert family.render_prompt(conversation, most=len(whole)) == whole
+    assert family.tokenize(turn, most=len(whole)) == family.tokenize(turn)
+    for most in (100, len(whole) // 3):
+        with pytest.raises(InvalidArgument, match=f"more than {2 * most} but model only supports up to {most}"):
+            family.render_prompt(conversation, most=most)
+        with pytest.raises(InvalidArgument, match="more than"):
+            family.tokenize(turn, most=most)

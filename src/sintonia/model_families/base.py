@@ -76,19 +76,20 @@ class ModelFamily(Protocol):
         """
         ...
 
-    def render_prompt(self, conversation: Conversation) -> list[int]:
+    def render_prompt(self, conversation: Conversation, *, most: int | None = None) -> list[int]:
         """Token ids of the conversation up to where the model's next turn begins.
 
         Raises:
-            InvalidArgument: the conversation cannot be rendered; says why.
+            InvalidArgument: the conversation cannot be rendered; says why. Or it is far longer than ``most`` tokens;
+                what is a little longer is rendered.
         """
         ...
 
-    def tokenize(self, turn: Content) -> list[int]:
+    def tokenize(self, turn: Content, *, most: int | None = None) -> list[int]:
         """Token ids of the turn's text alone, without what a template writes around it.
 
         Raises:
-            InvalidArgument: it has parts that the family cannot render.
+            InvalidArgument: it has parts that the family cannot render, or is far longer than ``most`` tokens.
         """
         ...
 

@@ -29,6 +29,7 @@ from sintonia.resources.functions import FunctionCall, FunctionDeclaration, Func
 
 # A noncharacter of Unicode; around a number it stands for a special token's text inside what people wrote.
 _MARK = "\ufdd0"
+_SLICE = 30_000
 _MARKED = re.compile(f"{_MARK}([0-9]+){_MARK}")
 
 
@@ -96,8 +97,10 @@ class ChatTemplateFamily:
         ]
         return [self._example(rendered)] if chained else [self._example([turn]) for turn in rendered if turn.learnt]
 
-    def render_prompt(self, conversation: Conversation) -> list[int]:
-        return self._encode(self._render(self._chat(conversation), generation=True))
+    def render_prompt(self, conversation: Conversation, *, most: int | None = None) -> list[int]:
+        text = self._render(self._chat(conversation), generation=True)
+        self._refuse_endless(text, most)
+        return self._encode(text)
 
     @cached_property
     def modalities(self) -> frozenset[str]:
@@ -125,8 +128,9 @@ class ChatTemplateFamily:
             return False
         return all(piece in text for piece in ("probe_declared", "probe_called", "probe_sent", "probe_result"))
 
-    def tokenize(self, turn: Content) -> list[int]:
+    def tokenize(self, turn: Content, *, most: int | None = None) -> list[int]:
         self._chat(Conversation(contents=[turn]))  # refuses what is no text
+        self._refuse_endless(turn.text, most)
         return self._encode(self._shield(turn.text))
 
     def token_bytes(self, token_id: int) -> bytes:
@@ -202,6 +206,22 @@ class ChatTemplateFamily:
     def _encode_plain(self, text: str) -> list[int]:
         # As a batch, which leaves other threads their turn, as ``encode`` does not.
         return list(self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids)
+
+    def _refuse_endless(self, text: str, most: int | None) -> None:
+        """A text far beyond what a model reads is not made into tokens at once: a megabyte takes 140 MB meanwhile.
+
+        Slices are counted until it is certain; where one is cut some tokens more may come about, never twice as many.
+        """
+        if most is None or len(text) <= _SLICE:
+            return
+        found = 0
+        for start in range(0, len(text), _SLICE):
+            found += len(self._encode_plain(text[start : start + _SLICE]))
+            if found > 2 * most:
+                raise InvalidArgument(
+                    f"Unable to submit request because the input token count is more than {2 * most} but model only "
+                    f"supports up to {most}. Reduce the input token count and try again."
+                )
 
     def _shield(self, text: str) -> str:
         """``text`` with numbers in place of what the tokenizer would take for special tokens."""

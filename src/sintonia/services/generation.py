@@ -37,6 +37,9 @@ from sintonia.services.models import Models
 from sintonia.serving.client import CompletionRequest
 from sintonia.serving.deployments import Deployment, Deployments, ServedBase
 
+# Texts may be counted that no model reads, up to twice so many tokens: they take some hundred megabytes meanwhile.
+_COUNTED = 500_000
+
 
 @dataclass(frozen=True)
 class Target:
@@ -139,7 +142,7 @@ class Generation:
         sampling = sampling_of(
             request, context_length=target.context_length, default_max_tokens=self._default_max_output_tokens
         )
-        prompt = await _prompt(target, conversation_of(request))
+        prompt = await _prompt(target, conversation_of(request), target.context_length - 1)
         room = target.context_length - len(prompt)
         if room < 1:
             raise InvalidArgument(
@@ -177,7 +180,7 @@ class Generation:
         if not request.contents and inner is not None:
             request = CountTokensRequest(contents=inner.contents, system_instruction=inner.system_instruction)
         conversation = conversation_of(request)
-        tokens = len(await _prompt(target, conversation))
+        tokens = len(await _prompt(target, conversation, _most_counted(target)))
         turns = [*conversation.contents, conversation.system_instruction or Content()]
         return CountTokensResponse(
             total_tokens=tokens,
@@ -190,7 +193,7 @@ class Generation:
         family = target.family
 
         def told(turn: Content) -> TokensInfo:
-            tokens = family.tokenize(turn)
+            tokens = family.tokenize(turn, most=_most_counted(target))
             return TokensInfo(tokens=[family.token_bytes(token) for token in tokens], token_ids=tokens, role=turn.role)
 
         turns = turns_of(request)
@@ -202,7 +205,7 @@ class Generation:
         Raises:
             ApiError: it cannot answer.
         """
-        prompt = await _prompt(target, conversation)
+        prompt = await _prompt(target, conversation, target.context_length - 1)
         room = target.context_length - len(prompt)
         sampling = Sampling(temperature=0.0, top_p=1.0, top_k=0, max_output_tokens=8)
         async with aclosing(
@@ -222,9 +225,14 @@ class Generation:
         return Target(entry, family, Deployment(base, adapter, path), context_length)
 
 
-async def _prompt(target: Target, conversation: Conversation) -> list[int]:
+async def _prompt(target: Target, conversation: Conversation, most: int) -> list[int]:
     """In a thread: a long prompt takes seconds, in which others want to be answered."""
-    return await asyncio.to_thread(target.family.render_prompt, conversation)
+    return await asyncio.to_thread(target.family.render_prompt, conversation, most=most)
+
+
+def _most_counted(target: Target) -> int:
+    """Tokens of a text that is only counted."""
+    return max(target.context_length, _COUNTED)
 
 
 def _adapter_name(job_id: int, checkpoint_id: str) -> str:
