@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def write(pattern: list) -> str:  # type: ignore[type-arg]
 
 def stars_meet(pattern: list) -> bool:  # type: ignore[type-arg]
     """Written one behind the other, they are read as others."""
-    pairs = zip(pattern, pattern[1:], strict=False)
+    pairs = pairwise(pattern)
     return any(set(map(str, pair)) <= {"*", "**"} for pair in pairs) or any(
         stars_meet(choice) for part in pattern if isinstance(part, list) for choice in part
     )
