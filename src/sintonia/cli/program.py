@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from click.core import ParameterSource
 
 from sintonia import __version__
 from sintonia.cli import (
@@ -66,7 +65,8 @@ def _version(wanted: bool) -> None:
 
 
 def _from_environment(context: typer.Context, parameter: typer.CallbackParam, value: str | None) -> str | None:
-    if value is not None and context.get_parameter_source(str(parameter.name)) is not ParameterSource.ENVIRONMENT:
+    source = context.get_parameter_source(str(parameter.name))
+    if value is not None and (source is None or source.name != "ENVIRONMENT"):
         raise typer.BadParameter("all users of this machine see a command line. Use SINTONIA_TOKEN or --token-file.")
     return value
 
