@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict
 
 from sintonia.errors import FailedPrecondition, PermissionDenied
 from sintonia.storage.buckets import BucketStore
-from sintonia.storage.elsewhere.local_files import FolderStore
 from sintonia.storage.elsewhere.google import GoogleStore
-from sintonia.storage.places import Place
+from sintonia.storage.elsewhere.local_files import FolderStore
 from sintonia.storage.elsewhere.s3 import S3Store
+from sintonia.storage.places import Place
 from sintonia.storage.stores import EmbeddedStore, FoundObject, ObjectStore, OpenObject
 from sintonia.storage.uri import ObjectUri
 

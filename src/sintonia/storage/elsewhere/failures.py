@@ -6,13 +6,15 @@ Their words may hold signed URLs, keys or upload sessions, so nothing of them is
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
 from sintonia.errors import Aborted, ApiError, FailedPrecondition, NotFound, PermissionDenied, Unavailable
 from sintonia.storage.uri import ObjectUri
 
 _LIBRARIES = ("aiobotocore", "aiohttp", "asyncio", "botocore", "fsspec", "gcsfs", "google.auth", "s3fs", "urllib3")
+
+T = TypeVar("T")
 
 # By name, so that none of these libraries need be there.
 _NO_CREDENTIALS = {
@@ -33,17 +35,14 @@ def silence_libraries() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-@contextmanager
-def told(address: ObjectUri, *, reading: bool = False) -> Iterator[None]:
-    """Raises ApiErrors only. While an object is being ``reading``, its absence means that it was there before."""
+def told(address: ObjectUri, work: Callable[[], T], *, reading: bool = False) -> T:
+    """What ``work`` returns. Raises ApiErrors only; once it is ``reading``, what is absent was there before."""
     try:
-        yield
+        return work()
     except ApiError:
         raise
     except Exception as error:
         failure = _failure(address, error, reading)
-    else:
-        return
     raise failure  # outside of the handler: not even its context is the library's error
 
 
@@ -74,19 +73,15 @@ def _status(error: Exception) -> int | None:
     """The HTTP status behind an error, or the one that stands for it; None if there was no answer."""
     if _NO_CREDENTIALS & {kind.__name__ for kind in type(error).__mro__}:
         return 401
-    for raised in (error, error.__cause__):
-        response = getattr(raised, "response", None)  # botocore's
-        if isinstance(response, dict):
-            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            if isinstance(status, int) and not isinstance(error, (PermissionError, FileNotFoundError)):
-                return status
-        code = getattr(raised, "code", None)  # gcsfs'
-        if isinstance(code, (int, str)) and str(code).isdecimal():
-            return int(code)
     if isinstance(error, FileNotFoundError):
         return 404
     if isinstance(error, PermissionError) or str(error).startswith("Forbidden"):
         return 403
     if isinstance(error, ValueError) and str(error).startswith("Bad Request"):
         return 400
-    return None
+    if type(error).__name__ == "HttpError":  # gcsfs'
+        code = str(getattr(error, "code", ""))
+        return int(code) if code.isdecimal() else None
+    response = getattr(error.__cause__ or error, "response", None)  # botocore's
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
+    return status if isinstance(status, int) else None

@@ -41,12 +41,12 @@ class GoogleStore(RemoteStore):
         content: bytes = self._files.cat_file(path, start=start, end=end, generation=found.version, timeout=timeout)
         return content
 
-    def _send(self, address: ObjectUri, content: Path | bytes, content_type: str) -> None:
+    def _send(self, address: ObjectUri, content: Path | bytes, content_type: str, *, timeout: float) -> None:
         path = f"{address.bucket}/{address.name}"
         if isinstance(content, bytes):
-            self._files.pipe_file(path, content, content_type=content_type)
+            self._files.pipe_file(path, content, content_type=content_type, timeout=timeout)
         else:
-            self._files.put_file(str(content), path, chunksize=PART, content_type=content_type)
+            self._files.put_file(str(content), path, chunksize=PART, content_type=content_type, timeout=timeout)
 
     def _begin_and_cancel(self, address: ObjectUri) -> None:
         from fsspec.asyn import sync
@@ -55,8 +55,13 @@ class GoogleStore(RemoteStore):
         session = sync(
             self._files.loop, initiate_upload, self._files, address.bucket, address.name, timeout=QUICK_SECONDS
         )
+
+        async def forget() -> None:
+            async with self._files.session.delete(session, headers=self._files._get_headers(None)):
+                pass
+
         with suppress(Exception):  # it would be forgotten after a week anyway
-            self._files.call("DELETE", session, timeout=QUICK_SECONDS)
+            sync(self._files.loop, forget, timeout=QUICK_SECONDS)
 
     def _list_one(self, address: ObjectUri) -> None:
         folder = address.name.rpartition("/")[0]

@@ -26,6 +26,7 @@ PART = 8 * 2**20
 """Bytes that are read and sent at once."""
 
 _BLOCK_SECONDS = 60
+_SLOWEST = 2**18  # bytes a second; whatever sends slower has hung
 _PATIENCE_SECONDS = 120
 _LONGEST_PAUSE_SECONDS = 15
 
@@ -39,36 +40,33 @@ class RemoteStore(ABC):
         self._making = threading.Lock()
 
     def stat(self, address: ObjectUri) -> FoundObject:
-        with told(address):
-            return self._head(address)
+        return told(address, lambda: self._head(address))
 
     def open(self, address: ObjectUri) -> OpenObject:
         found = _patiently(lambda: self.stat(address))
 
         def read(start: int, end: int) -> bytes:
-            with told(address, reading=True):
-                chunk = self._read(found, start, end, timeout=_BLOCK_SECONDS)
-                if len(chunk) != end - start:
-                    raise ConnectionResetError
-                return chunk
+            chunk = self._read(found, start, end, timeout=_BLOCK_SECONDS)
+            if len(chunk) != end - start:
+                raise ConnectionResetError
+            return chunk
 
-        stream = _Ranges(found.size, lambda start, end: _patiently(lambda: read(start, end)))
+        stream = _Ranges(
+            found.size, lambda start, end: _patiently(lambda: told(address, lambda: read(start, end), reading=True))
+        )
         return OpenObject(found, io.BufferedReader(stream, BLOCK))
 
     def put(self, address: ObjectUri, content: Path | bytes, *, content_type: str | None) -> None:
-        def send() -> None:
-            with told(address):
-                self._send(address, content, content_type or "application/octet-stream")
-
-        _patiently(send)
+        kind = content_type or "application/octet-stream"
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        timeout = _BLOCK_SECONDS + size / _SLOWEST
+        _patiently(lambda: told(address, lambda: self._send(address, content, kind, timeout=timeout)))
 
     def check_writable(self, address: ObjectUri) -> None:
-        with told(address):
-            self._begin_and_cancel(address)
+        told(address, lambda: self._begin_and_cancel(address))
 
     def check_readable(self, address: ObjectUri) -> None:
-        with told(address):
-            self._list_one(address)
+        told(address, lambda: self._list_one(address))
 
     @cached_property
     def _files(self) -> Any:
@@ -89,7 +87,7 @@ class RemoteStore(ABC):
     def _read(self, found: FoundObject, start: int, end: int, *, timeout: float) -> bytes: ...
 
     @abstractmethod
-    def _send(self, address: ObjectUri, content: Path | bytes, content_type: str) -> None: ...
+    def _send(self, address: ObjectUri, content: Path | bytes, content_type: str, *, timeout: float) -> None: ...
 
     @abstractmethod
     def _begin_and_cancel(self, address: ObjectUri) -> None:

@@ -42,12 +42,14 @@ class S3Store(RemoteStore):
         content: bytes = sync(self._files.loop, get, timeout=timeout)
         return content
 
-    def _send(self, address: ObjectUri, content: Path | bytes, content_type: str) -> None:
+    def _send(self, address: ObjectUri, content: Path | bytes, content_type: str, *, timeout: float) -> None:
         path = f"{address.bucket}/{address.name}"
         if isinstance(content, bytes):
-            self._files.pipe_file(path, content, ContentType=content_type)
+            self._files.pipe_file(path, content, ContentType=content_type, timeout=timeout)
         else:
-            self._files.put_file(str(content), path, chunksize=PART, max_concurrency=2, ContentType=content_type)
+            self._files.put_file(
+                str(content), path, chunksize=PART, max_concurrency=2, timeout=timeout, ContentType=content_type
+            )
 
     def _begin_and_cancel(self, address: ObjectUri) -> None:
         where = {"Bucket": address.bucket, "Key": address.name}
