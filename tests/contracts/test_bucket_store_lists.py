@@ -51,7 +51,7 @@ def expected(selection: Selection, names: set[str]) -> tuple[list[str], list[str
     return objects, sorted(prefixes, key=str.encode)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     names=st.sets(st.text("ab/é", min_size=1, max_size=5), max_size=12),
     selection=st.builds(Selection, texts, st.sampled_from([None, "", "/", "a", "//", "é"]), nothing_or_texts,
@@ -119,7 +119,7 @@ def matches(pattern: list, name: str) -> bool:  # type: ignore[type-arg]
     return ones.get(part, name[0] == part) and matches(rest, name[1:])
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(patterns, st.text("ab/*.é", max_size=7))
 def test_a_glob_matches_what_the_model_says(pattern: list, name: str) -> None:  # type: ignore[type-arg]
     assume(not stars_meet(pattern))

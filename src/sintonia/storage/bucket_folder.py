@@ -20,7 +20,9 @@ from pathlib import Path
 from sintonia.errors import InvalidArgument, NotFound
 from sintonia.storage.checksums import Checksums
 from sintonia.storage.files import (
+    copy,
     is_directory,
+    link_or_copy,
     locked,
     open_file,
     read_json,
@@ -142,9 +144,14 @@ class BucketFolder:
         try_lock(descriptor)
         return descriptor, Path(path)
 
-    def draft_path(self) -> Path:
-        """A name for a draft that nobody has."""
-        return self.data / f"{INCOMING}{os.urandom(16).hex()}"
+    def adopt(self, descriptor: int, *, shared: bool = True) -> Path:
+        """A draft of the bytes of an open file: another name for them if they never change, else a copy."""
+        path = self.data / f"{INCOMING}{os.urandom(16).hex()}"
+        try:
+            (link_or_copy if shared else copy)(descriptor, path)
+        except FileNotFoundError:
+            raise self.missing() from None
+        return path
 
     def commit(
         self,
@@ -183,7 +190,10 @@ class BucketFolder:
                 component_count=content.component_count,
             )
             data = self.data_of(name, stored.generation)
-            draft.rename(data)
+            try:
+                draft.rename(data)
+            except FileNotFoundError:  # the bucket was deleted, and another made in its place
+                raise self.missing() from None
             try:
                 sync_directory(self.data)
                 if announce:

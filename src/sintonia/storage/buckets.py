@@ -22,7 +22,7 @@ from pathlib import Path
 
 from sintonia.errors import AlreadyExists, BucketNotEmpty, InvalidArgument, NotFound, PermissionDenied
 from sintonia.storage.bucket_folder import BucketFolder, Content, create_folder
-from sintonia.storage.files import copy, link_or_copy, replace_json, room_on_disk, sync_directory
+from sintonia.storage.files import replace_json, room_on_disk, sync_directory
 from sintonia.storage.listing import Selection, write_token
 from sintonia.storage.names import check_bucket_name, check_object_name, is_bucket_name
 from sintonia.storage.objects import (
@@ -244,11 +244,9 @@ class BucketStore:
             stored = reader.stored
             source_when.check(stored)
             content = Content(stored.size, stored.md5, stored.crc32c, stored.component_count)
-            draft = folder.draft_path()
+            with room_on_disk():
+                draft = folder.adopt(reader.fileno(), shared=source[0] not in self._samples)
             try:
-                with room_on_disk():
-                    place = copy if source[0] in self._samples else link_or_copy
-                    place(reader.fileno(), draft)
                 return folder.commit(draft, target[1], content, metadata or stored.metadata, when)
             finally:
                 draft.unlink(missing_ok=True)

@@ -76,8 +76,6 @@ class ObjectWriter:
                 component_count,
             )
             self.stored = self._folder.commit(self._path, self._name, content, self._metadata, self._when)
-        except FileNotFoundError:
-            raise self._folder.missing() from None
         finally:
             self.abort()
         return self.stored

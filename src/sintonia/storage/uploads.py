@@ -24,7 +24,6 @@ from sintonia.storage.bucket_folder import BucketFolder, Content
 from sintonia.storage.checksums import Checksums
 from sintonia.storage.files import (
     is_directory,
-    link_or_copy,
     open_file,
     read_json,
     replace_json,
@@ -201,14 +200,14 @@ class UploadFiles:
         os.fsync(descriptor)
         checksums = self._running.of(self._token)
         checksums.catch_up(descriptor)
-        draft = self._folder.draft_path()
+        draft = None
         try:
             checksums.check(told)
             checksums.check(Digests(**self._document["told"]))
             with room_on_disk():
                 # The part stays until the object is there: a crash in between leaves the upload as it was.
-                link_or_copy(descriptor, draft)
-                stored = self._folder.commit(
+                draft = self._folder.adopt(descriptor)
+                return self._folder.commit(
                     draft,
                     self.name,
                     Content(received, checksums.md5, checksums.crc32c),
@@ -221,13 +220,18 @@ class UploadFiles:
             self._forget_try(self._announced())
             raise
         finally:
-            draft.unlink(missing_ok=True)
-        return stored
+            if draft:
+                draft.unlink(missing_ok=True)
 
     def _announce(self, stored: StoredObject) -> None:
         """Written before the object is there, so that a crash leaves no doubt about what became of the upload."""
-        earlier = self._announced()
-        replace_json(self._info, {**self._document, "result": object_record(stored)})
+        earlier, announcement = self._announced(), {**self._document, "result": object_record(stored)}
+        try:
+            replace_json(self._info, announcement)
+        except OSError:
+            if read_json(self._info) != announcement:
+                self._forget_try(stored)
+            raise
         self._forget_try(earlier)
 
     def _forget_try(self, announced: StoredObject | None) -> None:
