@@ -176,6 +176,7 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         validations=validations,
         buckets=buckets,
         catalog=catalog,
+        gs_is_ours=storage.buckets is not None,
         tokens=tokens,
     )
 

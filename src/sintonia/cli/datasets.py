@@ -1,6 +1,6 @@
 """``sintonia datasets``: what a dataset is worth before anybody tunes on it.
 
-A local file is read right here, without a server; an object at a gs:// address by the server that keeps it.
+A local file is read right here, without a server; an object at an address by the server that reaches it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def register(app: typer.Typer) -> None:
 
 def validate(
     session: Session,
-    dataset: Annotated[str, typer.Argument(metavar="FILE|gs://…", help="A file here, or gs://BUCKET/OBJECT.")],
+    dataset: Annotated[
+        str, typer.Argument(metavar="FILE|gs://…", help="A file here, or an address that the server reaches.")
+    ],
     base_model: Annotated[
         str | None, typer.Option(help="Whose tokens to count and limits to keep. (default: the catalog's first)")
     ] = None,
@@ -56,9 +58,9 @@ def validate(
 
     A FILE is read here and needs no server, only the base model's tokenizer.
     """
-    remote = dataset.startswith("gs://")
-    if validation is not None and validation.startswith("gs://") != remote:
-        raise typer.BadParameter("the dataset and the validation set are both files, or both gs:// addresses.")
+    remote = "://" in dataset
+    if validation is not None and ("://" in validation) != remote:
+        raise typer.BadParameter("the dataset and the validation set are both files, or both addresses such as gs://….")
     with _progress(session.err) as advance:
         if remote:
             told = _validate_there(session, dataset, validation, base_model, advance)

@@ -79,6 +79,7 @@ def examine(session: Session) -> Iterator[Check]:
     yield _compiler()
     yield _embedded_model(settings)
     yield _disk(settings)
+    yield from _places(settings)
     yield _server(session)
 
 
@@ -159,6 +160,22 @@ def _disk(settings: Settings) -> Check:
         "disk", "ok" if enough else "missing", f"{free / _GIB:.0f} GiB free for {settings.home}",
         "" if enough else "free 2 GiB there, or choose another SINTONIA_HOME",
     )  # fmt: skip
+
+
+def _places(settings: Settings) -> Iterator[Check]:
+    """With the credentials of this shell, which need not be those of the server."""
+    from sintonia.app import storage_config
+    from sintonia.errors import ApiError
+    from sintonia.storage import Storage
+
+    try:
+        places = list(Storage(storage_config(settings)).look_around()) if settings.storage else []
+    except ApiError as error:
+        yield Check("storage", "missing", error.message, "see docs/how-to/use-your-own-storage.md")
+        return
+    for place, problem in places:
+        found = f"{place.uri}: {problem or ('can be read' if place.read_only else 'can be read and written')}"
+        yield Check("storage", "missing" if problem else "ok", found, "see docs/how-to/use-your-own-storage.md")
 
 
 def _server(session: Session) -> Check:

@@ -36,8 +36,8 @@ class MetricsFiles:
     async def write(self, record: JobRecord) -> str | None:
         """Put down all metrics that the job has told, over what was there; the object's address.
 
-        None if they cannot be put there: a job does not fail for it. None too where ``gs://`` is Google's, whose buckets
-        are not ours to make.
+        None if they cannot be put there: a job does not fail for it. None too where ``gs://`` is Google's, whose
+        buckets are not ours to make.
         """
         if self.storage.buckets is None:
             return None
