@@ -118,7 +118,7 @@ def _parse(url: str) -> URL:
     """``url`` with the driver that this server uses, if it names none."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the second for a port that is no number
         raise FailedPrecondition("The database URL cannot be read; only sqlite and postgresql are known.") from None
     drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
     parsed = parsed.set(drivername=drivers.get(parsed.drivername, parsed.drivername))
