@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # The official clients, each set of them in an environment of its own: they pin what the server does not need.
 CLIENTS := $(patsubst tests/%-requirements.txt,.cache/%/.installed,$(wildcard tests/clients*-requirements.txt))
-NODE_MODULES := $(patsubst %,tests/conformance/clients/%/node_modules/.installed,javascript issuer)
+NODE_MODULES := $(patsubst %,tests/conformance/clients/%/node_modules/.installed,javascript issuer) \
+	tests/browser/node_modules/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint types bench clean
@@ -43,7 +44,7 @@ $(CLIENTS): .cache/%/.installed: tests/%-requirements.txt
 
 # Where there is no npm, the tests of its client say so and are skipped.
 $(NODE_MODULES): %/node_modules/.installed: %/package-lock.json
-	@command -v npm >/dev/null || exit 0; echo "Installing for the conformance tests, with npm: $(notdir $(<D))"; \
+	@command -v npm >/dev/null || exit 0; echo "Installing for the tests, with npm: $(notdir $(<D))"; \
 		cd $(<D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null && touch node_modules/$(@F)
 
 demo: setup

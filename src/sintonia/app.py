@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from fastapi import FastAPI
 
+from sintonia import console
 from sintonia.api.application import Services, create_api
 from sintonia.api.certificates import Certificate
 from sintonia.api.protocol import Limits, protocol
@@ -175,8 +176,8 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         generation=generation,
         validations=validations,
         buckets=buckets,
-        catalog=catalog,
         gs_is_ours=storage.buckets is not None,
+        catalog=catalog,
         tokens=tokens,
     )
 
@@ -211,7 +212,7 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
             await asyncio.gather(*moving, engines.close())
             await database.close()
 
-    return create_api(
+    api = create_api(
         services,
         lifespan=lifespan,
         ready=ready,
@@ -219,6 +220,8 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         audit=AuditLog(settings.audit_file),
         max_request_bytes=settings.max_request_bytes,
     )
+    api.router.routes.extend(console.routes())
+    return api
 
 
 async def _sweep_daily(buckets: BucketStore) -> None:

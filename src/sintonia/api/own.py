@@ -11,9 +11,10 @@ from sintonia.api.openapi import speaks
 from sintonia.api.routing import ApiRoute
 from sintonia.base_models import Catalog
 from sintonia.resources.names import Parent
-from sintonia.resources.own import CatalogEntry, CatalogPage, JobLog, Metrics, Progress
+from sintonia.resources.own import CatalogEntry, CatalogPage, JobLog, Metrics, Progress, ProgressOfJobs
 from sintonia.services.tuning_jobs import LOG_LIMIT, TuningJobs
 
+_MOST_JOBS = 100
 _JOB = "/projects/{project}/locations/{location}/tuningJobs/{job}"
 
 
@@ -24,6 +25,13 @@ def routes(jobs: TuningJobs, catalog: Catalog) -> APIRouter:
     async def progress(project: str, location: str, job: str) -> Response:
         """Where the job is: state, queue position, step of steps, loss, tokens per second, seconds left."""
         return json_response(await jobs.progress(Parent.of(project, location), job))
+
+    @router.get("/projects/{project}/locations/{location}/progress", openapi_extra=speaks(ProgressOfJobs))
+    async def progress_of(
+        project: str, location: str, job: Annotated[list[str], Query(max_length=_MOST_JOBS)]
+    ) -> Response:
+        """Where several jobs are, each named by ``job=ID``; those that do not exist are left out."""
+        return json_response({"progress": await jobs.progress_of(Parent.of(project, location), job)})
 
     @router.get(_JOB + "/metrics", openapi_extra=speaks(Metrics))
     async def metrics(project: str, location: str, job: str, after: int | None = None) -> Response:

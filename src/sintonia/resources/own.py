@@ -30,6 +30,10 @@ class Progress(Resource):
     seconds_left: Double | None = None
 
 
+class ProgressOfJobs(Resource):
+    progress: dict[str, Progress] = Field(default_factory=dict, description="by the id of the job")
+
+
 class MetricSeries(Resource):
     """One series as two columns of equal length."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from sintonia.base_models import Catalog
 from sintonia.database import Database, Transaction, metrics, micros, tuning_jobs
@@ -126,20 +126,26 @@ class TuningJobs:
 
         await self._database.write(work)
 
-    async def progress(self, parent: Parent, job_id: str) -> dict[str, Any]:
+    async def progress(self, parent: Parent, job_id: str) -> JsonObject:
         """Where the job is: state, queue position, step, loss, speed, time left. Raises NotFound."""
 
-        async def work(tx: Transaction) -> tuple[JobRecord, int]:
-            record = await _existing(tx, parent, job_id)
-            return record, await tuning_jobs.queue_position(tx, record)
+        async def work(tx: Transaction) -> JsonObject:
+            return await _progress(tx, await _existing(tx, parent, job_id))
 
-        record, position = await self._database.read(work)
-        progress: dict[str, Any] = {"state": record.state.value}
-        if not record.state.final:
-            progress["tuningJobState"] = record.phase.value
-            if record.state is JobState.JOB_STATE_PENDING:
-                progress["queuePosition"] = position
-        return progress | record.progress
+        return await self._database.read(work)
+
+    async def progress_of(self, parent: Parent, job_ids: Collection[str]) -> dict[str, JsonObject]:
+        """Where several jobs are, by their ids as they were asked for; there is nothing of those that do not exist."""
+
+        async def work(tx: Transaction) -> dict[str, JsonObject]:
+            found = {}
+            for job_id in job_ids:
+                number = parse_id(job_id)
+                if number is not None and (record := await tuning_jobs.get(tx, number, parent)):
+                    found[job_id] = await _progress(tx, record)
+            return found
+
+        return await self._database.read(work)
 
     async def metrics(self, parent: Parent, job_id: str, *, after: int | None = None) -> dict[str, JsonObject]:
         """The job's series by name, each as columns ``steps`` and ``values``: every point behind the step ``after``.
@@ -182,6 +188,15 @@ async def _existing(tx: Transaction, parent: Parent, job_id: str, *, lock: bool 
     if record is None:
         raise NotFound(f"TuningJob `{parent}/tuningJobs/{job_id}` not found.")
     return record
+
+
+async def _progress(tx: Transaction, record: JobRecord) -> JsonObject:
+    progress: JsonObject = {"state": record.state.value}
+    if not record.state.final:
+        progress["tuningJobState"] = record.phase.value
+        if record.state is JobState.JOB_STATE_PENDING:
+            progress["queuePosition"] = await tuning_jobs.queue_position(tx, record)
+    return progress | record.progress
 
 
 def _read_log(files: list[Path], offset: int, limit: int) -> LogPart:

@@ -1,0 +1,57 @@
+// Every request of the console goes out from here.
+
+import { base, encoded, t } from "./page.js";
+
+/** A refusal in the API's own words, or that there was no answer (`status` 0). */
+export class ApiError extends Error {
+  constructor(message, status, name = "") {
+    super(message);
+    this.status = status;
+    this.name = name || "ApiError";
+  }
+}
+
+/** The JSON answer of the API. `path` begins behind the server's address; `query` leaves out what is undefined. */
+export async function call(method, path, { query = {}, body, signal } = {}) {
+  const request = { method, signal, headers: {}, credentials: "same-origin" };
+  if (body !== undefined) {
+    request.headers["Content-Type"] = "application/json";
+    request.body = JSON.stringify(body);
+  }
+  const response = await send(address(path, query), request);
+  const text = await response.text();
+  return text ? JSON.parse(text) : {};
+}
+
+/** The address of something of the API. */
+export function address(path, query = {}) {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const item of [value].flat()) if (item !== undefined && item !== "") parameters.append(name, item);
+  }
+  const question = parameters.toString();
+  return `${base}${path}${question && "?"}${question}`;
+}
+
+/** The API's paths of a resource: the documented ones, and our own. */
+export const v1 = (name) => `/v1/${encoded(name)}`;
+export const own = (name) => `/sintonia/v1/${encoded(name)}`;
+
+async function send(url, request) {
+  let response;
+  try {
+    response = await fetch(url, request);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(t("error.unreachable"), 0);
+  }
+  if (!response.ok) throw await refusal(response);
+  return response;
+}
+
+/** Sign-in will begin here: whoever gets a 401 is nobody yet. */
+async function refusal(response) {
+  const told = await response.json().catch(() => ({}));
+  const { message, status } = told.error ?? {};
+  return new ApiError(message || t("error.strange", { status: response.status }), response.status, status);
+}
