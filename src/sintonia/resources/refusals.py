@@ -44,7 +44,7 @@ def _describe(item: ErrorDetails, place: _Place) -> tuple[str, str]:
     place.go(outer)
     parent = place.path
     where = f" at '{parent}'" if parent else ""
-    unknown = f'Invalid JSON payload received. Unknown name "{last}"{where}:'
+    unknown = f"Invalid JSON payload received. Unknown name {_quote(str(last))}{where}:"
     if item["type"] == "extra_forbidden":
         return parent, f"{unknown} Cannot find field."
     if last == "":
