@@ -41,8 +41,8 @@ ASKING = re.compile(
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignedInServer]:
-    server = SignedInServer(tmp_path_factory.mktemp("access"), settings='grpc_port = 0\ngrpc_security = "plaintext"\n')
+def server(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> Iterator[SignedInServer]:
+    server = SignedInServer(tmp_path_factory.mktemp("access"), base_models={"tiny": tiny_model_dir})
     asyncio.run(put_models(server.database))
     server.start()
     for project in (OWN, FOREIGN):
@@ -136,36 +136,6 @@ def refusal(response: httpx.Response) -> str:
     assert error["message"]
     assert (response.status_code == 401) == ("www-authenticate" in response.headers)
     return str(error["status"])
-
-
-def test_every_route_by_every_role(server: SignedInServer, tmp_path: Path) -> None:
-    found = routes(tmp_path / "home")
-    assert len(found) > 150
-    roles: dict[str, tuple[Role | None, str | None]] = {
-        "nobody": (None, None),
-        "garbage": (None, "sin_000000000000_" + "x" * 43),
-        "expired": (None, server.token(expired=True, **{"*": Role.ADMIN})),
-        "revoked": (None, server.token(revoked=True, **{"*": Role.ADMIN})),
-        **{role.name: (role, server.token(**{OWN: role})) for role in Role},
-    }
-    wrong = []
-    # Refusals first, so that nothing is gone by what those who may do it do.
-    for allowed in (False, True):
-        for (method, path), (who, (role, token)), project in itertools.product(found, roles.items(), (OWN, FOREIGN)):
-            least = expected(method, path)
-            mine = project == OWN or COMMON.fullmatch(path)
-            if least is None:
-                should = ""
-            elif role is None:
-                should = "UNAUTHENTICATED"
-            else:
-                should = "" if mine and role >= least else "PERMISSION_DENIED"
-            if (should == "") != allowed:
-                continue
-            response = call(server, method, path, project, token)
-            if refusal(response) != should:
-                wrong.append(f"{method} {path} in {project} by {who}: {response.status_code}, not {should or 'let in'}")
-    assert not wrong, "\n".join(wrong)
 
 
 def test_each_way_to_say_a_token(server: SignedInServer) -> None:
@@ -271,3 +241,105 @@ def test_each_request_of_a_batch_is_let_in_by_itself(server: SignedInServer, inn
         answer = server.ask("POST", "/batch/storage/v1", content=body, headers=headers, **outer)
         assert re.findall(r"HTTP/1.1 (\d+)", answer.text) == (["403", "200"] if inner else ["200", "403"]), answer.text
     assert server.ask("POST", "/batch/storage/v1", content=body, headers=headers).status_code == 401
+
+
+def test_what_is_anothers_is_not_there_under_a_project_of_ones_own(server: SignedInServer) -> None:
+    """Numbers are given to all projects together, and so must each be looked for in its own."""
+    token = server.token(**{OWN: Role.ADMIN})
+    validations = "/sintonia/v1/projects/{}/locations/us-central1/datasetValidations"
+    made = server.call(
+        "POST", validations.format(FOREIGN), {"datasetUri": f"gs://{FOREIGN}-bucket/rows.jsonl", "baseModel": "tiny"}
+    )
+    done = server.call("GET", f"/v1/projects/{FOREIGN}/locations/us-central1/operations")["operations"][0]["name"]
+    number, own = NUMBERS[FOREIGN], f"projects/{OWN}/locations/us-central1"
+    validation = f"/sintonia/v1/{own}/datasetValidations/{made['name'].rpartition('/')[2]}"
+    store, board = f"/v1/{own}/metadataStores/default", f"/v1/{own}/tensorboards/default"
+    experiment = f"tuning-experiment-{number}"
+    paths = [
+        *(f"/v1/{own}/{kind}/{number}" for kind in ("tuningJobs", "models", "endpoints")),
+        *(f"/sintonia/v1/{own}/tuningJobs/{number}/{part}" for part in ("progress", "metrics", "log", "datasetReport")),
+        f"/v1/{own}/models/{number}:listVersions", f"/v1/{own}/models/{number}:listCheckpoints",
+        f"/v1/{own}/operations/{done.rpartition('/')[2]}", f"/ui/{own}/operations/{done.rpartition('/')[2]}",
+        f"{store}/contexts/{experiment}", f"{store}/artifacts/tuning-experiment-run-{number}",
+        f"{board}/experiments/{experiment}", f"{board}/experiments/{experiment}/runs",
+        validation, f"{validation}/datasetReport",
+    ]  # fmt: skip
+    for path in paths:
+        assert server.ask("GET", path, token).status_code == 404, path
+    for path in (f"/v1/{own}/models/{number}", f"/v1/{own}/endpoints/{number}", validation):
+        assert server.ask("DELETE", path, token).status_code == 404, path
+    for path in (f"tuningJobs/{number}:cancel", f"endpoints/{number}:countTokens", f"models/{number}:generateContent"):
+        body = {"contents": {"parts": {"text": "x"}}} if "cancel" not in path else {}
+        assert server.ask("POST", f"/v1/{own}/{path}", token, json=body).status_code == 404, path
+    for kind in ("tuningJobs", "models", "endpoints", "operations"):
+        assert FOREIGN not in server.ask("GET", f"/v1/{own}/{kind}", token).text
+    assert FOREIGN not in server.ask("GET", validations.format(OWN), token).text
+    assert server.ask("GET", f"/storage/v1/b?project={OWN}", token).text.count("-bucket/") == 0
+    assert f"{FOREIGN}-bucket" not in server.ask("GET", f"/storage/v1/b?project={OWN}", token).text
+
+
+def test_bodies_cannot_name_what_is_anothers(server: SignedInServer) -> None:
+    token = server.token(**{OWN: Role.ADMIN})
+    own, foreign = (f"projects/{project}/locations/us-central1" for project in (OWN, FOREIGN))
+    model, rows = f"{foreign}/models/{NUMBERS[FOREIGN]}", f"gs://{OWN}-bucket/rows.jsonl"
+    theirs = f"gs://{FOREIGN}-bucket/rows.jsonl"
+    series = f"{foreign}/tensorboards/default/experiments/x/runs/y/timeSeries/z"
+
+    def job(train: str = rows, **more: Any) -> tuple[str, dict[str, Any]]:
+        spec = {"trainingDatasetUri": train, **more.pop("spec", {})}
+        return f"/v1/{own}/tuningJobs", {"baseModel": "tiny", "supervisedTuningSpec": spec, **more}
+
+    asked = [
+        job(baseModel=None, preTunedModel={"tunedModelName": model}),
+        job(baseModel=model),
+        job(theirs),
+        job(spec={"validationDatasetUri": theirs}),
+        job(outputUri=f"gs://{FOREIGN}-bucket/out"),
+        (f"/v1/{own}/endpoints/{NUMBERS[OWN]}:deployModel", {"deployedModel": {"model": model}}),
+        (f"/sintonia/v1/{own}/datasetValidations", {"datasetUri": theirs, "baseModel": "tiny"}),
+        (
+            f"/storage/v1/b/{OWN}-bucket/o/all/compose",
+            {"sourceObjects": [{"name": f"../../{FOREIGN}-bucket/o/rows.jsonl"}]},
+        ),
+    ]
+    for path, body in asked:
+        response = server.ask("POST", path, token, json=body)
+        assert response.status_code in (400, 403, 404), (path, body, response.text)
+    path = f"/v1/{own}/tensorboards/default:batchRead?timeSeries={series}"
+    assert server.ask("GET", path, token).status_code == 400
+    # With a role there as well, a name must still be of the project that is asked.
+    both = server.token(**{OWN: Role.ADMIN, FOREIGN: Role.ADMIN})
+    assert server.ask("POST", *asked[0][:1], both, json=asked[0][1]).status_code == 400
+    assert server.call("GET", f"/v1/{own}/tuningJobs").get("tuningJobs", []) == [
+        server.call("GET", f"/v1/{own}/tuningJobs/{NUMBERS[OWN]}")
+    ]
+
+
+def test_every_route_by_every_role(server: SignedInServer, tmp_path: Path) -> None:
+    found = routes(tmp_path / "home")
+    assert len(found) > 150
+    roles: dict[str, tuple[Role | None, str | None]] = {
+        "nobody": (None, None),
+        "garbage": (None, "sin_000000000000_" + "x" * 43),
+        "expired": (None, server.token(expired=True, **{"*": Role.ADMIN})),
+        "revoked": (None, server.token(revoked=True, **{"*": Role.ADMIN})),
+        **{role.name: (role, server.token(**{OWN: role})) for role in Role},
+    }
+    wrong = []
+    # Refusals first, so that nothing is gone by what those who may do it do.
+    for allowed in (False, True):
+        for (method, path), (who, (role, token)), project in itertools.product(found, roles.items(), (OWN, FOREIGN)):
+            least = expected(method, path)
+            mine = project == OWN or COMMON.fullmatch(path)
+            if least is None:
+                should = ""
+            elif role is None:
+                should = "UNAUTHENTICATED"
+            else:
+                should = "" if mine and role >= least else "PERMISSION_DENIED"
+            if (should == "") != allowed:
+                continue
+            response = call(server, method, path, project, token)
+            if refusal(response) != should:
+                wrong.append(f"{method} {path} in {project} by {who}: {response.status_code}, not {should or 'let in'}")
+    assert not wrong, "\n".join(wrong)
