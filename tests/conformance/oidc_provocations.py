@@ -34,13 +34,13 @@ def stop() -> None:
     _started.clear()
 
 
-def saying(*, more: str = "", key: Any = None, alg: str = "RS256", typ: str = "JWT", **claims: Any) -> Provoke:
+def saying(*, path: str = JOBS, more: str = "", key: Any = None, alg: str = "RS256", typ: str = "JWT", **claims: Any) -> Provoke:
     """By a token that is valid but for what is said here; ``more`` stands behind it."""
 
     def provoke(server: Server) -> httpx.Response:
         trusting, issuer = beside(server)
         token = sign(key or issuer.key | {"alg": alg}, claims_for(issuer.url, **claims), typ=typ)
-        return trusting.ask("GET", JOBS, token + more)
+        return trusting.ask("GET", path, token + more)
 
     return provoke
 
@@ -68,6 +68,6 @@ REQUESTS: dict[str, Provoke] = {
     "a token without an end": saying(exp=None),
     "a token for another audience": saying(aud="https://elsewhere.example.com"),
     "a token with a claim of another type": saying(sub=7),
-    "a token that nobody has a grant for": saying(groups=["nobody"]),
+    "a token that nobody has a grant for": saying(groups=["nobody"], path="/sintonia/v1/baseModels"),
     "a token while its issuer is away": while_away,
 }

@@ -98,7 +98,6 @@ BAD_MODELS = {
 # Words that no request to this server can bring about.
 ELSEWHERE = {
     "; choose another port with --grpc-port, or look at the certificate.": "a port taken between two looks at it",
-    "' and have no role in any project. Ask an admin.": "somebody whom an OpenID issuer knows, and nobody else",
     "Invalid object name: it is not valid Unicode.": "a storage without a web server before it",
     " bytes of this upload have arrived; go on from there.": "a piece behind a gap gets a 308 that says the same",
     "' is finished; nothing can be added to it.": "a finished upload answers what it became, but between two looks",
