@@ -34,7 +34,9 @@ def stop() -> None:
     _started.clear()
 
 
-def saying(*, path: str = JOBS, more: str = "", key: Any = None, alg: str = "RS256", typ: str = "JWT", **claims: Any) -> Provoke:
+def saying(
+    *, path: str = JOBS, more: str = "", key: Any = None, alg: str = "RS256", typ: str = "JWT", **claims: Any
+) -> Provoke:
     """By a token that is valid but for what is said here; ``more`` stands behind it."""
 
     def provoke(server: Server) -> httpx.Response:
