@@ -33,14 +33,15 @@ class FakeApi:
     requests: list[tuple[str, bytes]] = field(default_factory=list)
     url: str = ""
 
-    def answer(self, key: str, body: bytes) -> tuple[int, Any]:
+    def answer(self, key: str, body: bytes) -> tuple[int, Any, dict[str, str]]:
         self.requests.append((key, body))
         if key not in self.answers:
-            return NOT_FOUND
+            return (*NOT_FOUND, {})
         answer = self.answers[key]
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
-        return answer if isinstance(answer, tuple) else (200, answer)
+        status, document, *headers = answer if isinstance(answer, tuple) else (200, answer)
+        return status, document, headers[0] if headers else {}
 
     def sent(self, key: str) -> Any:
         return next(json.loads(body) for asked, body in self.requests if asked == key)
@@ -53,14 +54,15 @@ def api() -> Iterator[FakeApi]:
     class Handler(BaseHTTPRequestHandler):
         def _handle(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, document = fake.answer(f"{self.command} {self.path}", body)
+            status, document, headers = fake.answer(f"{self.command} {self.path}", body)
             content = document if isinstance(document, bytes) else json.dumps(document).encode()
             self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
+            for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_DELETE = _handle
+        do_GET = do_POST = do_PUT = do_DELETE = _handle
 
         def log_message(self, *args: Any) -> None: ...
 
@@ -404,17 +406,53 @@ def test_a_job_without_a_checkpoint_cannot_be_asked(run: Any, api: FakeApi) -> N
 def test_files_go_to_buckets_and_come_back(run: Any, api: FakeApi, tmp_path: Path) -> None:
     rows = tmp_path / "rows é.jsonl"
     rows.write_bytes(b"{}\n" * 5)
-    key = "POST /upload/storage/v1/b/mine/o?uploadType=media&name=data%2Frows+%C3%A9.jsonl"
-    stored = {"bucket": "mine", "name": "data/rows é.jsonl", "size": "15"}
-    api.answers[key] = stored
+    start = "POST /upload/storage/v1/b/mine/o?uploadType=resumable&name=data%2Frows+%C3%A9.jsonl"
+    stored = {"bucket": "mine", "name": "data/rows é.jsonl", "size": "15", "generation": "7"}
+    api.answers[start] = (200, b"", {"Location": f"{api.url}/upload?upload_id=1"})
+    api.answers["PUT /upload?upload_id=1"] = stored
     assert json.loads(run("cp", str(rows), "gs://mine/data/", "--json").stdout) == stored
-    assert [body for asked, body in api.requests if asked == key] == [b"{}\n" * 5]
+    assert [body for asked, body in api.requests if asked.startswith("PUT")] == [b"{}\n" * 5]
     api.answers["GET /storage/v1/b/mine/o/data%2Frows%20%C3%A9.jsonl"] = stored
-    api.answers["GET /storage/v1/b/mine/o/data%2Frows%20%C3%A9.jsonl?alt=media"] = (200, b"{}\n" * 5)
+    media = "GET /storage/v1/b/mine/o/data%2Frows%20%C3%A9.jsonl?alt=media&generation=7"
+    api.answers[media] = (200, b"{}\n" * 5)
     (tmp_path / "back").mkdir()
     assert run("cp", "gs://mine/data/rows é.jsonl", str(tmp_path / "back")).exit_code == 0
     assert [path.name for path in (tmp_path / "back").iterdir()] == ["rows é.jsonl"]
     assert (tmp_path / "back" / "rows é.jsonl").read_bytes() == b"{}\n" * 5
+
+
+def test_an_upload_that_stumbles_goes_on_from_what_has_arrived(run: Any, api: FakeApi, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    start = "POST /upload/storage/v1/b/mine/o?uploadType=resumable&name=file"
+    api.answers[start] = (200, b"", {"Location": "/upload?upload_id=1"})
+    stored = {"bucket": "mine", "name": "file", "size": "10"}
+    api.answers["PUT /upload?upload_id=1"] = [(503, b""), (308, b"", {"Range": "bytes=0-5"}), stored]
+    result = run("cp", str(tmp_path / "file"), "gs://mine/", "--json")
+    assert json.loads(result.stdout) == stored
+    assert "going on" in result.stderr
+    assert [body for asked, body in api.requests if asked.startswith("PUT")] == [b"0123456789", b"", b"6789"]
+    api.answers["PUT /upload?upload_id=1"] = (412, {"error": {"status": "FAILED_PRECONDITION", "message": "no"}})
+    assert "error: FAILED_PRECONDITION: no" in run("cp", str(tmp_path / "file"), "gs://mine/").stderr
+
+
+def test_a_download_with_another_checksum_leaves_no_file(run: Any, api: FakeApi, tmp_path: Path) -> None:
+    stored = {"size": "3", "generation": "7", "md5Hash": "AAAAAAAAAAAAAAAAAAAAAA=="}
+    api.answers["GET /storage/v1/b/mine/o/file"] = stored
+    api.answers["GET /storage/v1/b/mine/o/file?alt=media&generation=7"] = (200, b"abc")
+    assert "DATA_LOSS" in run("cp", "gs://mine/file", str(tmp_path / "copy")).stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rm_deletes_one_or_a_folder(run: Any, api: FakeApi) -> None:
+    for name in ("a%2Fb", "a%2Fc"):
+        api.answers[f"DELETE /storage/v1/b/mine/o/{name}"] = (204, b"")
+    api.answers["DELETE /storage/v1/b/mine"] = (204, b"")
+    api.answers["GET /storage/v1/b/mine/o?prefix=a%2F"] = {"items": [{"name": "a/b"}, {"name": "a/c"}]}
+    assert "deleted gs://mine/a/b" in run("rm", "gs://mine/a/b").stdout
+    assert json.loads(run("rm", "-r", "gs://mine/a", "--json").stdout) == {"deleted": ["a/b", "a/c"]}
+    assert run("rm", "gs://mine").exit_code == 2
+    assert run("rm", "gs://mine/none").exit_code == 1
+    assert run("buckets", "delete", "gs://mine").exit_code == 0
 
 
 def test_a_missing_object_leaves_no_file(run: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -125,8 +126,10 @@ def _create_bucket(api: RestClient) -> None:
 
 
 def _upload_rows(api: RestClient, name: str, rows: list[Json]) -> str:
+    from sintonia.cli.transfers import upload
+
     content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-    api.upload(_BUCKET, name, iter([content]), size=len(content))
+    upload(api, _BUCKET, name, io.BytesIO(content), size=len(content))
     return f"gs://{_BUCKET}/{name}"
 
 

@@ -1,4 +1,4 @@
-"""``sintonia buckets``, ``cp`` and ``ls``: objects at gs:// addresses, over Google's storage routes."""
+"""``sintonia buckets``, ``cp``, ``ls`` and ``rm``: objects at gs:// addresses, over Google's storage routes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-_PIECE = 1 << 20
 _WORTH_A_BAR = 4 << 20
 
 
@@ -26,9 +25,11 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Buckets, where datasets lie.", no_args_is_help=True)
     remote_command(group, "create")(create_bucket)
     remote_command(group, "list")(list_buckets)
+    remote_command(group, "delete")(delete_bucket)
     app.add_typer(group, name="buckets")
     remote_command(app, "cp")(copy)
     remote_command(app, "ls")(list_objects)
+    remote_command(app, "rm")(remove)
 
 
 def create_bucket(session: Session, name: Annotated[str, typer.Argument(help="NAME or gs://NAME.")]) -> None:
@@ -36,10 +37,13 @@ def create_bucket(session: Session, name: Annotated[str, typer.Argument(help="NA
     bucket = session.api.post(
         "/storage/v1/b", {"name": name.removeprefix("gs://").rstrip("/")}, project=session.project
     )
-    if session.as_json:
-        session.print_json(bucket)
-    else:
-        session.out.print(f"created gs://{bucket['name']}/")
+    session.tell(bucket, f"created gs://{bucket['name']}/")
+
+
+def delete_bucket(session: Session, name: Annotated[str, typer.Argument(help="NAME or gs://NAME, empty.")]) -> None:
+    """Delete an empty bucket."""
+    bucket = name.removeprefix("gs://").rstrip("/")
+    session.tell(session.api.delete(session.api.path_of_bucket(bucket)), f"deleted gs://{bucket}/")
 
 
 def list_buckets(session: Session) -> None:
@@ -66,7 +70,7 @@ def list_objects(
     objects: list[Json] = []
     folders: list[str] = []
     while True:
-        page = session.api.get(f"/storage/v1/b/{bucket}/o", **params)
+        page = session.api.get(f"{session.api.path_of_bucket(bucket)}/o", **params)
         objects += page.get("items", [])
         folders += page.get("prefixes", [])
         if not page.get("nextPageToken"):
@@ -104,26 +108,46 @@ def copy(
         session.out.print(f"{path}  ({path.stat().st_size} bytes)")
 
 
+def remove(
+    session: Session,
+    where: Annotated[str, typer.Argument(metavar="gs://BUCKET/OBJECT", show_default=False)],
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="All objects under this folder.")] = False,
+) -> None:
+    """Delete an object, or those of a folder."""
+    bucket, name = parse_uri(where)
+    if not name and not recursive:
+        raise typer.BadParameter(f"{where} names no object; -r means all of the bucket.", param_hint="WHERE")
+    names = [name]
+    if recursive:
+        folder = name if name.endswith("/") or not name else f"{name}/"
+        items = session.api.pages(f"{session.api.path_of_bucket(bucket)}/o", "items", prefix=folder)
+        names = [item["name"] for item in items]
+    for name in names:
+        session.api.delete_object(bucket, name)
+    if recursive:
+        session.tell({"deleted": names}, f"deleted {len(names)} objects of gs://{bucket}/{folder}")
+    else:
+        session.tell({"deleted": names}, f"deleted gs://{bucket}/{name}")
+
+
 def upload_file(session: Session, path: Path, destination: str) -> Json:
     """Put the file ``path`` at ``gs://BUCKET/OBJECT``, or under its own name at ``gs://BUCKET/`` or a folder."""
+    from sintonia.cli.transfers import upload
+
     bucket, name = parse_uri(destination)
     if not name or name.endswith("/"):
         name += path.name
     try:
         size = path.stat().st_size
-        with path.open("rb") as stream, _bar(session.err, f"uploading {path.name}", size) as advance:
-
-            def pieces() -> Iterator[bytes]:
-                while piece := stream.read(_PIECE):
-                    yield piece
-                    advance(len(piece))
-
-            return session.api.upload(bucket, name, pieces(), size=size)
+        with path.open("rb") as stream, _bar(session.err, f"uploading {path.name}", size) as count:
+            return upload(session.api, bucket, name, stream, size=size, count=count, tell=session.err.print)
     except OSError as error:
         raise CommandFailed("INVALID_ARGUMENT", f"cannot read {path}: {error.strerror}") from None
 
 
 def _download_file(session: Session, source: str, destination: Path) -> Path:
+    from sintonia.cli.transfers import download
+
     bucket, name = parse_uri(source)
     if not name or name.endswith("/"):
         raise typer.BadParameter(f"{source} names no object.", param_hint="SOURCE")
@@ -131,10 +155,8 @@ def _download_file(session: Session, source: str, destination: Path) -> Path:
     size = int(session.api.get_object(bucket, name).get("size", 0))
     part = path.with_name(path.name + ".part")
     try:
-        with part.open("wb") as stream, _bar(session.err, f"downloading {path.name}", size) as advance:
-            for piece in session.api.download(bucket, name):
-                stream.write(piece)
-                advance(len(piece))
+        with part.open("wb") as stream, _bar(session.err, f"downloading {path.name}", size) as count:
+            download(session.api, bucket, name, stream, count=count, tell=session.err.print)
         os.replace(part, path)
     except OSError as error:
         raise CommandFailed("INVALID_ARGUMENT", f"cannot write {path}: {error.strerror}") from None

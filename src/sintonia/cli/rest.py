@@ -73,6 +73,10 @@ class RestClient:
         """Where the resource of this full name is; a verb may follow."""
         return f"/v1/{quote(name, safe='/@')}"
 
+    @staticmethod
+    def path_of_bucket(bucket: str) -> str:
+        return f"/storage/v1/b/{quote(bucket, safe='')}"
+
     def get(self, path: str, **params: Any) -> Json:
         return self._answer("GET", path, params=params)
 
@@ -113,27 +117,45 @@ class RestClient:
                         raise _failure(chunk, response)
                     yield chunk
 
-    def upload(self, bucket: str, name: str, content: Iterator[bytes], *, size: int) -> Json:
-        """Put an object of ``size`` bytes; answers the object's resource."""
-        return self._answer(
+    def start_upload(self, bucket: str, name: str, *, size: int) -> str:
+        """Where the ``size`` bytes of an object go in pieces, as ``exchange`` takes it."""
+        response = self.exchange(
             "POST",
-            f"/upload/storage/v1/b/{quote(bucket, safe='')}/o",
-            params={"uploadType": "media", "name": name},
-            content=content,
-            headers={"Content-Length": str(size), "Content-Type": "application/octet-stream"},
+            f"/upload{self.path_of_bucket(bucket)}/o",
+            params={"uploadType": "resumable", "name": name},
+            headers={"X-Upload-Content-Length": str(size), "X-Upload-Content-Type": "application/octet-stream"},
         )
+        _raise_for_error(response)
+        return httpx.URL(
+            response.headers.get("location", "/")
+        ).raw_path.decode()  # of this server, whatever it is called
+
+    def exchange(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """The plain answer, whatever it says."""
+        with self._connected():
+            return self._http.request(method, path, **request)
+
+    def path_of_object(self, bucket: str, name: str) -> str:
+        return f"{self.path_of_bucket(bucket)}/o/{quote(name, safe='')}"
 
     def get_object(self, bucket: str, name: str) -> Json:
-        return self.get(_object_path(bucket, name))
+        return self.get(self.path_of_object(bucket, name))
 
-    def download(self, bucket: str, name: str) -> Iterator[bytes]:
-        with self._stream("GET", _object_path(bucket, name), params={"alt": "media"}) as response:
-            yield from response.iter_bytes(1 << 20)
+    def delete_object(self, bucket: str, name: str) -> None:
+        self.delete(self.path_of_object(bucket, name))
+
+    def download(self, bucket: str, name: str, *, generation: str, start: int = 0) -> Iterator[bytes]:
+        """An object's bytes from ``start`` on, as they are stored."""
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        params = {"alt": "media", "generation": generation}
+        with self._stream("GET", self.path_of_object(bucket, name), params=params, headers=headers) as response:
+            yield from response.iter_raw(1 << 20)
 
     def _answer(self, method: str, path: str, **request: Any) -> Json:
-        with self._connected():
-            response = self._http.request(method, path, **request)
+        response = self.exchange(method, path, **request)
         _raise_for_error(response)
+        if response.status_code == 204:
+            return {}
         document = _parse(response.content)
         if not isinstance(document, dict):
             raise CommandFailed("UNKNOWN", f"{self.url} did not answer with JSON; is that a Sintonia server?")
@@ -142,7 +164,7 @@ class RestClient:
     @contextmanager
     def _stream(self, method: str, path: str, **request: Any) -> Iterator[httpx.Response]:
         with self._connected(), self._http.stream(method, path, **request) as response:
-            if response.status_code != 200:
+            if response.is_error:
                 response.read()
                 _raise_for_error(response)
             yield response
@@ -178,10 +200,6 @@ def _trust(ca: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _object_path(bucket: str, name: str) -> str:
-    return f"/storage/v1/b/{quote(bucket, safe='')}/o/{quote(name, safe='')}"
-
-
 def _parse(content: bytes) -> Any:
     try:
         return json.loads(content)
@@ -189,9 +207,14 @@ def _parse(content: bytes) -> Any:
         return None
 
 
+def failure_of(response: httpx.Response) -> CommandFailed:
+    """What an answer that is an error says."""
+    return _failure(_parse(response.content), response)
+
+
 def _raise_for_error(response: httpx.Response) -> None:
-    if response.status_code != 200:
-        raise _failure(_parse(response.content), response)
+    if not response.is_success:
+        raise failure_of(response)
 
 
 def _failure(document: Any, response: httpx.Response) -> CommandFailed:
