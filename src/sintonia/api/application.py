@@ -25,7 +25,7 @@ from sintonia.api import (
     tokens,
     tuning_jobs,
 )
-from sintonia.api.answers import Answers
+from sintonia.api.auditing import Audited
 from sintonia.api.envelope import Envelope
 from sintonia.api.errors import handle_errors
 from sintonia.api.gate import Gate
@@ -128,5 +128,5 @@ def create_api(
     app.include_router(docs.routes(app))
     if authenticators is None:
         app.add_middleware(LoopbackGuard)
-    app.add_middleware(Answers, audit=audit)  # the last one is the outermost
+    app.add_middleware(Audited, audit=audit)  # the last one is the outermost
     return app

@@ -1,4 +1,7 @@
-"""Around the whole application: a request has a name, what no route could read is refused, and no answer is missing."""
+"""Around the whole application: a request has a name, what no route could read is refused, and no answer is missing.
+
+Every answer has headers that keep browsers from mischief.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,15 @@ from sintonia.api.errors import error_response
 from sintonia.errors import ApiError, InvalidArgument, Unavailable
 
 _NAME = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+# Where a route does not say them itself.
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+_OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -38,7 +50,10 @@ class Envelope:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                MutableHeaders(scope=message)["X-Request-Id"] = name
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = name
+                for key, value in (_HEADERS | (_OVER_TLS if scope["scheme"] == "https" else {})).items():
+                    headers.setdefault(key, value)
             await send(message)
 
         async def refuse(error: ApiError) -> None:

@@ -11,7 +11,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from sintonia.api.answers import protect
 from sintonia.errors import ApiError, Cancelled, Internal, InvalidArgument, NotFound, Unauthenticated, Unimplemented
 
 _log = logging.getLogger(__name__)
@@ -66,6 +65,4 @@ def handle_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> Response:
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        response = error_response(Internal("Internal error encountered. The server's log has the details."))
-        protect(response.headers, request.scope)  # no middleware of ours sees this one
-        return response
+        return error_response(Internal("Internal error encountered. The server's log has the details."))

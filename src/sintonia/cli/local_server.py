@@ -32,7 +32,7 @@ class LocalServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "SINTONIA_TLS_CERTIFICATE": "", "SINTONIA_TLS_KEY": ""},
+                env={**os.environ, "SINTONIA_TLS_CERTIFICATE": "", "SINTONIA_TLS_KEY": "", "SINTONIA_SIGN_IN": ""},
                 start_new_session=True,  # Ctrl+C in this terminal is for us: we end the server in order
             )  # fmt: skip
 

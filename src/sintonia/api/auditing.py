@@ -1,39 +1,20 @@
-"""Around every request: headers that keep browsers from mischief, and the line of the audit log."""
+"""Writes the audit log: of each request what the gate knew, and how it was answered."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sintonia.api.gate import Access
 from sintonia.errors import Cancelled, Internal
 from sintonia.services.audit import AuditLog, Entry
 
-# Pages with styles of their own say so themselves.
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
-_TLS_ONLY = "max-age=31536000"
 _REFUSALS = {401, 403, 429}
 
 
-def protect(headers: MutableHeaders, scope: Scope) -> None:
-    """Put into ``headers`` what is not there."""
-    for name, value in _HEADERS.items():
-        headers.setdefault(name, value)
-    if scope["scheme"] == "https":
-        headers.setdefault("Strict-Transport-Security", _TLS_ONLY)
-
-
-class Answers:
-    """ASGI middleware, the outermost one."""
+class Audited:
+    """ASGI middleware, around all that refuses anybody."""
 
     def __init__(self, app: ASGIApp, *, audit: AuditLog) -> None:
         self._app = app
@@ -50,8 +31,6 @@ class Answers:
             nonlocal code
             if message["type"] == "http.response.start":
                 code = message["status"]
-                headers = MutableHeaders(scope=message)
-                protect(headers, scope)
                 self._write(scope, state, code)  # before it is answered: what was done is written down
             await send(message)
 
@@ -79,12 +58,6 @@ class Answers:
                 project=access.project if access else "",
                 code=code,
                 client=client[0] if client else "",
-                request=_request_id(Headers(scope=scope)),
+                request=state.get("request_id", ""),
             )
         )
-
-
-def _request_id(headers: Headers) -> str:
-    """What the request calls itself, if it does so shortly."""
-    said = headers.get("x-request-id", "")
-    return said if re.fullmatch("[!-~]{1,128}", said) else ""
