@@ -172,6 +172,35 @@ def test_two_requests_never_append_at_once(store: BucketStore, root: Path) -> No
     assert get(store, "a") == b"one two."
 
 
+def test_who_closes_waits_for_who_writes(store: BucketStore, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that was cancelled closes while its thread still writes: not into a file that got its descriptor."""
+    writing, go_on = threading.Event(), threading.Event()
+    written: list[int] = []
+
+    def write_all(descriptor: int, chunk: bytes) -> None:
+        writing.set()
+        go_on.wait()
+        written.append(os.write(descriptor, chunk))
+
+    for module in ("uploads", "streams"):
+        monkeypatch.setattr(f"sintonia.storage.{module}.write_all", write_all)
+    id = store.start_upload("my.data", "a")
+    upload, writer = store.open_upload(id, 0), store.write_object("my.data", "b")
+    for write, close in ((upload.write, upload.close), (writer.write, writer.abort)):
+        threads = [threading.Thread(target=write, args=(b"bytes",)), threading.Thread(target=close)]
+        threads[0].start()
+        writing.wait()
+        threads[1].start()
+        threads[1].join(0.1)  # time enough to do harm
+        go_on.set()
+        for thread in threads:
+            thread.join()
+        writing.clear()
+        go_on.clear()
+    assert written == [5, 5]
+    assert (store.upload_status(id).received, files(root, "data")) == (5, [])
+
+
 def test_uploads_by_many_at_once_hold_one_senders_bytes_at_each_place(store: BucketStore, root: Path) -> None:
     """Eight threads send the same upload, each asking where to go on and sending pieces of its own length."""
     content = os.urandom(3 * MIB)

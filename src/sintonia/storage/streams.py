@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from types import TracebackType
 
 from sintonia.errors import ApiError
@@ -41,18 +42,21 @@ class ObjectWriter:
             self._descriptor, self._path = folder.draft()
         self.checksums = Checksums()
         self.stored: StoredObject | None = None
+        # A request that was cancelled may leave a thread that still writes: its descriptor must not be another file's.
+        self._one_at_a_time = threading.RLock()
 
     def write(self, chunk: bytes) -> int:
         """All of ``chunk``. Raises InsufficientStorage; then the writer is aborted."""
-        if self._descriptor is None:
-            raise ValueError("the writer is closed")
-        try:
-            with room_on_disk():
-                write_all(self._descriptor, chunk)
-        except (OSError, ApiError):
-            self.abort()
-            raise
-        self.checksums.update(chunk)
+        with self._one_at_a_time:
+            if self._descriptor is None:
+                raise ValueError("the writer is closed")
+            try:
+                with room_on_disk():
+                    write_all(self._descriptor, chunk)
+            except (OSError, ApiError):
+                self.abort()
+                raise
+            self.checksums.update(chunk)
         return len(chunk)
 
     def commit(self, *, component_count: int | None = None) -> StoredObject:
@@ -63,29 +67,31 @@ class ObjectWriter:
             InvalidArgument: the bytes have other checksums than the sender told.
             InsufficientStorage, NotFound: there is no room, or the bucket was deleted.
         """
-        if self._descriptor is None:
-            raise ValueError("the writer is closed")
-        try:
-            self.checksums.check(self._told)
-            with room_on_disk():
-                os.fsync(self._descriptor)
-            content = Content(
-                self.checksums.size,
-                self.checksums.md5 if component_count is None else None,
-                self.checksums.crc32c,
-                component_count,
-            )
-            self.stored = self._folder.commit(self._path, self._name, content, self._metadata, self._when)
-        finally:
-            self.abort()
+        with self._one_at_a_time:
+            if self._descriptor is None:
+                raise ValueError("the writer is closed")
+            try:
+                self.checksums.check(self._told)
+                with room_on_disk():
+                    os.fsync(self._descriptor)
+                content = Content(
+                    self.checksums.size,
+                    self.checksums.md5 if component_count is None else None,
+                    self.checksums.crc32c,
+                    component_count,
+                )
+                self.stored = self._folder.commit(self._path, self._name, content, self._metadata, self._when)
+            finally:
+                self.abort()
         return self.stored
 
     def abort(self) -> None:
         """Forget what was written; the object stays as it was. Nothing if it was committed."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-            self._path.unlink(missing_ok=True)
+        with self._one_at_a_time:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+                self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> ObjectWriter:
         return self

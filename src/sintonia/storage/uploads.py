@@ -229,8 +229,9 @@ class UploadFiles:
         try:
             replace_json(self._info, announcement)
         except OSError:
-            if read_json(self._info) != announcement:
-                self._forget_try(stored)
+            with suppress(FileNotFoundError):  # cancelled meanwhile
+                if read_json(self._info) != announcement:
+                    self._forget_try(stored)
             raise
         self._forget_try(earlier)
 
@@ -299,6 +300,7 @@ class UploadAppender:
     ) -> None:
         self._upload, self._descriptor, self._checksums, self._skip = upload, descriptor, checksums, skip
         self._held: ExitStack | None = held
+        self._one_at_a_time = threading.RLock()  # as in ObjectWriter
 
     def write(self, chunk: bytes) -> int:
         """All of ``chunk``, but for bytes that had arrived before.
@@ -307,32 +309,34 @@ class UploadAppender:
             InvalidArgument: the upload would become longer than it was said to be when it started.
             InsufficientStorage: there is no room for all of it; the upload has what there was room for.
         """
-        if self._held is None:
-            raise ValueError("the upload is closed")
-        fresh = chunk[self._skip :]
-        if self._upload.size is not None and self._checksums.size + len(fresh) > self._upload.size:
-            raise InvalidArgument(
-                f"The upload of '{self._upload.name}' was started as one of {self._upload.size} bytes; there are more."
-            )
-        try:
-            with room_on_disk():
-                write_all(self._descriptor, fresh)
-        except BaseException:
-            self.close()
-            raise
-        self._skip -= len(chunk) - len(fresh)
-        self._checksums.update(fresh)
+        with self._one_at_a_time:
+            if self._held is None:
+                raise ValueError("the upload is closed")
+            fresh, size = chunk[self._skip :], self._upload.size
+            if size is not None and self._checksums.size + len(fresh) > size:
+                raise InvalidArgument(
+                    f"The upload of '{self._upload.name}' was started as one of {size} bytes; there are more."
+                )
+            try:
+                with room_on_disk():
+                    write_all(self._descriptor, fresh)
+            except BaseException:
+                self.close()
+                raise
+            self._skip -= len(chunk) - len(fresh)
+            self._checksums.update(fresh)
         return len(chunk)
 
     def close(self) -> None:
         """May be repeated. Raises NotFound if the upload was cancelled meanwhile."""
-        if self._held is None:
-            return
-        held, self._held = self._held, None
-        with held, room_on_disk():
-            os.fsync(self._descriptor)
-            if os.fstat(self._descriptor).st_nlink == 0:
-                raise self._upload.missing()
+        with self._one_at_a_time:
+            if self._held is None:
+                return
+            held, self._held = self._held, None
+            with held, room_on_disk():
+                os.fsync(self._descriptor)
+                if os.fstat(self._descriptor).st_nlink == 0:
+                    raise self._upload.missing()
 
     def __enter__(self) -> UploadAppender:
         return self
