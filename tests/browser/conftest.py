@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from visitors import HOSTILE, Visitor
 
 from rows import shouting_rows
 from server import LOCATION, Server
+
+
+# A busy machine may be slow; a page that waits longer has found a hang.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="package")

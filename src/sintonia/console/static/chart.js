@@ -174,7 +174,8 @@ export class LineChart {
     const wide = this.tip.offsetWidth;
     this.tip.style.left = `${at + 12 + wide > scale.width ? at - 12 - wide : at + 12}px`;
     this.host.setAttribute("aria-valuenow", cursor);
-    this.host.setAttribute("aria-valuetext", this.tip.innerText.replaceAll("\n", ", "));
+    const told = lines.map(([series, value]) => `${series.label} ${this.options.format(value)}`);
+    this.host.setAttribute("aria-valuetext", [title.textContent, ...told].join(", "));
   }
 
   /** What a reader who cannot see the chart is told of it. */

@@ -4,6 +4,7 @@ import { language } from "./page.js";
 
 const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
 const some = new Intl.NumberFormat(language, { maximumSignificantDigits: 4 });
+const measured = new Intl.NumberFormat(language, { minimumSignificantDigits: 4, maximumSignificantDigits: 4 });
 const share = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
 const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
@@ -11,6 +12,8 @@ const ago = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
 
 export const count = (value) => whole.format(Number(value));
 export const decimal = (value) => some.format(Number(value));
+/** A number that was measured, always as exact. */
+export const measure = (value) => measured.format(Number(value));
 export const percent = (value) => share.format(Number(value));
 export const time = (value) => moment.format(new Date(value));
 export const exactTime = (value) => exact.format(new Date(value));

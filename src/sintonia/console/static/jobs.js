@@ -2,7 +2,7 @@
 
 import { call, v1 } from "./api.js";
 import { h, say } from "./dom.js";
-import { count, decimal, duration, percent } from "./format.js";
+import { count, duration, measure, percent } from "./format.js";
 import { hasWords, t } from "./page.js";
 import { confirm, copy, toast } from "./parts.js";
 
@@ -68,7 +68,7 @@ export function facts(progress) {
     const epoch = Math.min((progress.epoch ?? 0) + (open ? 1 : 0), progress.epochs);
     tell("epoch", t("fact.of", { part: epoch, all: progress.epochs }));
   }
-  if (progress.loss !== undefined) tell("loss", decimal(progress.loss));
+  if (progress.loss !== undefined) tell("loss", measure(progress.loss));
   if (progress.tokensPerSecond !== undefined) tell("speed", count(progress.tokensPerSecond));
   return found;
 }

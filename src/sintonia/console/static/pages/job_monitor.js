@@ -3,13 +3,13 @@
 import { call, own, v1 } from "../api.js";
 import { LineChart } from "../chart.js";
 import { button, fill, h, icon } from "../dom.js";
-import { count, decimal, percent } from "../format.js";
+import { count, decimal, measure, percent } from "../format.js";
 import { idOf, isFinal } from "../jobs.js";
 import { language, t } from "../page.js";
 import { copyButton, emptyState, toast } from "../parts.js";
 
 const CHARTS = [
-  { key: "loss", train: "/train_total_loss", eval: "/eval_total_loss", format: decimal },
+  { key: "loss", train: "/train_total_loss", eval: "/eval_total_loss", format: decimal, inTable: measure },
   { key: "accuracy", train: "/train_fraction_of_correct_next_step_preds", eval: "/eval_fraction_of_correct_next_step_preds", format: percent },
   { key: "predictions", train: "/train_num_predictions", eval: "/eval_num_predictions", format: compact },
 ];
@@ -117,7 +117,7 @@ export class Monitor {
     const cell = (name, step) => {
       const chart = CHARTS.find((one) => name === one.train || name === one.eval);
       const value = columns[name].get(step);
-      return h("td", { class: "end number" }, value === undefined ? "" : (chart?.format ?? decimal)(value));
+      return h("td", { class: "end number" }, value === undefined ? "" : (chart?.inTable ?? chart?.format ?? decimal)(value));
     };
     fill(this.table,
       h("table", { class: "compact" },
@@ -151,7 +151,7 @@ export class Monitor {
     const losses = checkpoints.map(({ step }) => at(evals, step));
     const least = Math.min(...losses.filter((loss) => loss !== undefined));
     const rows = checkpoints.map((checkpoint, i) => {
-      const number = (value) => (value === undefined ? "–" : decimal(value));
+      const number = (value) => (value === undefined ? "–" : measure(value));
       const isDefault = this.state.default === checkpoint.checkpointId;
       return h("tr", {},
         h("th", { scope: "row", class: "row-head" }, h("span", { class: "row" }, t("checkpoint.name", { id: checkpoint.checkpointId }),

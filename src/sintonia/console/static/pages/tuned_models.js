@@ -2,7 +2,7 @@
 
 import { ApiError, call, own, v1 } from "../api.js";
 import { button, fill, h, icon, main, say, symbolButton } from "../dom.js";
-import { decimal, exactTime, since } from "../format.js";
+import { exactTime, measure, since } from "../format.js";
 import { actions, baseOf, idOf, isFinal, partDone, progressBar, stateChip, titleOf } from "../jobs.js";
 import { pageOf, parent, t } from "../page.js";
 import { code, emptyState, errorState, loadingState, menuButton } from "../parts.js";
@@ -156,8 +156,8 @@ function newRow() {
   const id = h("span", { class: "small muted number" });
   const chip = stateChip();
   const bar = progressBar(t("models.progress"));
-  const part = h("span", { class: "small muted number" });
-  const base = h("td", { data: { label: t("models.base") } });
+  const part = h("div", { class: "small muted number" });
+  const base = h("td", { class: "base-cell", data: { label: t("models.base") } });
   const loss = h("td", { class: "end number", data: { label: t("models.loss") } });
   const created = h("td", { class: "nowrap", data: { label: t("models.created") } });
   const row = { job: null, progress: null, settled: false };
@@ -181,7 +181,7 @@ function newRow() {
     bar.show(progress);
     say(part, partDone(progress));
     say(base, baseOf(job));
-    say(loss, progress.loss === undefined ? "–" : decimal(progress.loss));
+    say(loss, progress.loss === undefined ? "–" : measure(progress.loss));
     say(created, since(job.createTime));
     created.title = exactTime(job.createTime);
   };
