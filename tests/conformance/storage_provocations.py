@@ -96,7 +96,7 @@ REQUESTS: dict[str, Provoke] = {
     ),
     "an unknown bucket": call("GET", f"{BUCKETS}/nowhere"),
     "a bucket that is not empty, deleted": call("DELETE", BUCKET),
-    "a part of a bucket that there is not": call("GET", f"{BUCKET}/notificationConfigs"),
+    "a part of a bucket that there is not": call("GET", f"{BUCKET}/defaultObjectAcl"),
     "an unknown object": call("GET", f"{BUCKET}/o/nothing"),
     "an object name that cannot be": media(name="a\nb"),
     "an object name that is too long": media(name="x" * 1025),

@@ -451,15 +451,15 @@ def test_a_batch_has_a_limit(server: Server) -> None:
 
 
 def test_what_there_is_not_is_said(server: Server) -> None:
-    for path in (f"/storage/v1/b/{BUCKET}/notificationConfigs", at("letters") + "/acl"):
-        refused(server.request("GET", path), 501, "notImplemented")
+    for path in (f"/storage/v1/b/{BUCKET}/defaultObjectAcl", at("letters") + "/acl"):
+        refused(server.request("GET", path), 400, "notImplemented")
     refused(server.request("POST", "/storage/v1/b?project=p", json={"name": "v", "versioning": {"enabled": True}}),
-            400, "backendError")  # fmt: skip
+            400, "failedPrecondition")  # fmt: skip
     key = {"x-goog-encryption-algorithm": "AES256", "x-goog-encryption-key": "k"}
-    refused(server.request("GET", at("letters"), params={"alt": "media"}, headers=key), 501, "notImplemented")
+    refused(server.request("GET", at("letters"), params={"alt": "media"}, headers=key), 400, "notImplemented")
     place = f"/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name=x"
-    refused(server.request("POST", place, content=b"x", headers=key), 501, "notImplemented")
-    refused(server.request("POST", place + "&kmsKeyName=k", content=b"x"), 501, "notImplemented")
+    refused(server.request("POST", place, content=b"x", headers=key), 400, "notImplemented")
+    refused(server.request("POST", place + "&kmsKeyName=k", content=b"x"), 400, "notImplemented")
 
 
 def test_samples_are_read_only(server: Server) -> None:

@@ -54,7 +54,7 @@ class ReplyOptions:
 
     def response(self, whole: Response) -> Response:
         """``whole`` as it is to be shown; streams see to it themselves."""
-        if self == ReplyOptions() or isinstance(whole, StreamingResponse) or whole.status_code != 200:
+        if self == ReplyOptions() or isinstance(whole, StreamingResponse) or whole.status_code != 200 or not whole.body:
             return whole
         return json_response(self.shown(json.loads(bytes(whole.body))), compact=self.compact)
 

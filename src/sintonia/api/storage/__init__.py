@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends
 
-from sintonia.api.storage import batch, buckets, objects, uploads
+from sintonia.api.storage import absent, batch, buckets, objects, uploads
 from sintonia.errors import FailedPrecondition
 from sintonia.storage import BucketStore
 
@@ -16,9 +16,14 @@ def routes(store: BucketStore, *, gs_is_ours: bool = True) -> APIRouter:
         gs_is_ours: otherwise every route only says where the buckets are.
     """
     router = APIRouter(dependencies=[] if gs_is_ours else [Depends(_refuse)])
-    for part in (uploads.routes(store), objects.routes(store), buckets.routes(store), batch.routes()):
+    for part in (
+        uploads.routes(store),
+        objects.routes(store),
+        buckets.routes(store),
+        batch.routes(),
+        absent.routes(store),
+    ):
         router.include_router(part)
-    router.include_router(buckets.other_routes())
     return router
 
 

@@ -1,10 +1,9 @@
-"""Buckets: create, list, get, change, delete; and the word for what of them this server does not have."""
+"""Buckets: create, list, get, change, delete."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-from typing import NoReturn
 
 from fastapi import APIRouter, Request, Response
 
@@ -13,7 +12,7 @@ from sintonia.api.storage.bodies import read_object
 from sintonia.api.storage.parameters import conditions, number, required
 from sintonia.api.storage.resources import bucket_resource, labels_of
 from sintonia.api.storage.routing import StorageRoute
-from sintonia.errors import InvalidArgument, Unimplemented
+from sintonia.errors import InvalidArgument
 from sintonia.resources.base import JsonObject
 from sintonia.storage import Bucket, BucketStore
 
@@ -78,32 +77,6 @@ def routes(store: BucketStore) -> APIRouter:
         return Response(status_code=204)
 
     return router
-
-
-def other_routes() -> APIRouter:
-    """For what clients know and this server does not have; after all others."""
-    router = APIRouter(route_class=StorageRoute, include_in_schema=False)
-
-    @router.api_route(_BUCKET + "/{rest:path}", methods=["GET"])
-    async def read_other(bucket: str, rest: str) -> Response:
-        _refuse(rest)
-
-    @router.api_route(_BUCKET + "/{rest:path}", methods=["POST", "PUT", "PATCH", "DELETE"])
-    async def change_other(bucket: str, rest: str) -> Response:
-        _refuse(rest)
-
-    @router.api_route("/storage/v1/projects/{project}/{rest:path}", methods=["GET"])
-    async def read_other_of_project(project: str, rest: str) -> Response:
-        _refuse(rest)
-
-    return router
-
-
-def _refuse(rest: str) -> NoReturn:
-    word = rest.partition("/")[0][:100]
-    raise Unimplemented(
-        f"Buckets of this server have no '{word}'; docs/how-to/use-storage-clients.md says what there is."
-    )
 
 
 def _told(request: Request, bucket: Bucket) -> Response:

@@ -12,6 +12,7 @@ from sintonia.errors import (
     ApiError,
     BucketNotEmpty,
     ConditionNotMet,
+    FailedPrecondition,
     InsufficientStorage,
     InvalidArgument,
     NotFound,
@@ -36,6 +37,7 @@ _REASONS: tuple[tuple[type[ApiError], str], ...] = (
     (ResourceExhausted, "rateLimitExceeded"),
     (Unimplemented, "notImplemented"),
     (InvalidArgument, "invalid"),
+    (FailedPrecondition, "failedPrecondition"),
 )
 
 
@@ -43,7 +45,8 @@ def storage_error(error: ApiError) -> Response:
     """The answer that says it."""
     if isinstance(error, NotModified):
         return Response(status_code=error.http)
-    plain = error_response(error)
+    # Clients send again what a 5xx answers, gcloud for half a minute, and there is no other answer to come.
+    plain = error_response(FailedPrecondition(error.message) if isinstance(error, Unimplemented) else error)
     document = json.loads(bytes(plain.body))
     document["error"]["errors"] = [{"domain": "global", "reason": _reason(error), "message": error.message}]
     headers = {name: value for name, value in plain.headers.items() if name != "content-length"}
