@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -143,6 +145,23 @@ def at_an_experiment(path: str) -> Provoke:
     return provoke
 
 
+def in_folder(name: str, make: Callable[[Path], object] | None = None) -> Provoke:
+    """tuningJobs.create on a file of the folder that the operator lists."""
+
+    def provoke(server: Server) -> httpx.Response:
+        shared = server.home.parent / "shared"
+        shared.mkdir(exist_ok=True)
+        if make and not os.path.lexists(shared / name):
+            make(shared / name)
+        return create(train=f"file://{shared}/{name}")(server)
+
+    return provoke
+
+
+def in_kept_folder(server: Server) -> httpx.Response:
+    return create(outputUri=f"file://{server.home.parent}/shared/kept/out")(server)
+
+
 def cancel_twice(server: Server) -> httpx.Response:
     name = server.create_job("tiny", TRAIN)["name"]
     server.call("POST", f"/v1/{name}:cancel")
@@ -235,6 +254,15 @@ REQUESTS: dict[str, Provoke] = {
     "a dataset that is no JSONL": create(train="gs://my-data/rows.csv"),
     "a dataset that is no object": create(train="train.jsonl"),
     "both datasets wrong": create({"validationDatasetUri": "gs://my-data/rows.csv"}, train="gs://nowhere/t.jsonl"),
+    "a dataset outside of the operator's places": create(train="s3://my-data/train.jsonl"),
+    "a dataset by a name that leads elsewhere": in_folder("../home/sintonia.db"),
+    "a file behind a symbolic link": in_folder("link.jsonl", lambda path: path.symlink_to("/etc/passwd")),
+    "a file with several names": in_folder(
+        "hard.jsonl", lambda path: (path.with_name("first").touch(), os.link(path.with_name("first"), path))
+    ),
+    "a file that is none": in_folder("folder.jsonl", Path.mkdir),
+    "a file with a name that cannot be": in_folder("x" * 300 + ".jsonl"),
+    "a place for outputs that is read-only": in_kept_folder,
     "an adapter size that the base model does not take": create(
         base="narrow", hyper={"adapterSize": "ADAPTER_SIZE_SIXTEEN"}
     ),

@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,11 @@ grpc_port = 0
 grpc_security = "plaintext"
 [aliases]
 "moving" = "tiny"
+[[storage]]
+uri = "file://{shared}"
+[[storage]]
+uri = "file://{shared}/kept"
+read_only = true
 [[base_models]]
 id = "narrow"
 source = "{tiny}"
@@ -63,7 +69,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> It
         "mute": _but(tiny_model_dir, home / "mute", "chat_template.jinja", b""),
         "numberless": _but(tiny_model_dir, home / "numberless", "model.safetensors", save(nothing, {"format": "pt"})),
     }
-    server = Server(home / "home", base_models=entries, settings=SETTINGS.format(tiny=tiny_model_dir))
+    server = Server(
+        home / "home", base_models=entries, settings=SETTINGS.format(tiny=tiny_model_dir, shared=home / "shared")
+    )
     server.start()
     server.call("POST", "/storage/v1/b?project=q", {"name": "sintonia-metrics-p"})
     server.upload(TRAIN, shouting_rows(12))
@@ -151,6 +159,14 @@ STARTS: dict[str, tuple[list[str], str, str]] = {
     "a base model with adapter sizes that are none": ([], BASE_MODEL + "adapter_sizes = [3]", ""),
     "a base model of an unknown package": ([], BASE_MODEL.replace("/mine", "package:mine"), ""),
     "a database URL that cannot be read": ([], 'database_url = "x"', ""),
+    "a storage place that is none": ([], '[[storage]]\nuri = "https://example.com/x"', ""),
+    "a storage place that would open the home": ([], f'[[storage]]\nuri = "file://{tempfile.gettempdir()}"', ""),
+    "a storage place of Google's while gs:// is ours": ([], '[[storage]]\nuri = "gs://team"', ""),
+    "a storage place whose package is not installed": (
+        [],
+        '[[storage]]\nuri = "s3://team"',
+        "import importlib.util as u; f = u.find_spec; u.find_spec = lambda n, *a: None if n == 's3fs' else f(n, *a)",
+    ),
     "a database of another kind": ([], 'database_url = "mysql://localhost/x"', ""),
 }
 
@@ -219,6 +235,7 @@ def refusals() -> Iterator[tuple[str, str]]:
 def test_no_refusal_is_missing_on_the_page() -> None:
     page = PAGE.read_text(encoding="utf-8").replace("⏎", "\n").replace("⇥", "\t")
     missing = {place: words for place, words in refusals() if words not in page and words not in ELSEWHERE}
+    page += re.sub(r"\n *", " ", page)  # words in running text
     assert not missing, "give each a row, and a provocation"
 
 

@@ -325,11 +325,11 @@ def test_the_built_in_samples_are_everybody_s(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
-        ({"uri": "s3://"}, "is not the address"),
-        ({"uri": "file:///"}, "is not the address"),
-        ({"uri": "file://relative/x"}, "is not the address"),
-        ({"uri": "/srv/data"}, "is not the address"),
-        ({"uri": "http://example.com/x"}, "is not the address"),
+        ({"uri": "s3://"}, "write gs://BUCKET"),
+        ({"uri": "file:///"}, "write gs://BUCKET"),
+        ({"uri": "file://relative/x"}, "write gs://BUCKET"),
+        ({"uri": "/srv/data"}, "write gs://BUCKET"),
+        ({"uri": "http://example.com/x"}, "write gs://BUCKET"),
         ({"uri": "s3://data/../x"}, "between its slashes"),
         ({"uri": "s3://key:secret@data/x"}, "is no name of a bucket"),
         ({"uri": "s3://data:443/x"}, "is no name of a bucket"),

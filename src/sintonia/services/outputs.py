@@ -15,6 +15,7 @@ from sintonia.resources.tuning import SupervisedTuningSpec
 from sintonia.runs.layout import RunDirectory
 from sintonia.storage import Storage
 
+_README = "README.md"
 # No name of what is written is longer.
 _LONGEST = "checkpoints/1000000/adapter_model.safetensors"
 
@@ -49,7 +50,7 @@ class Outputs:
                 self._put(record, f"checkpoints/{checkpoint.checkpoint_id}/{file.name}", file)
         points = {name: {"steps": found.steps, "values": found.values} for name, found in series.items()}
         self._put(record, "metrics.json", json.dumps({"series": points}).encode() + b"\n")
-        self._put(record, "README.md", _page(record, base_model).encode())
+        self._put(record, _README, _page(record, base_model).encode())
 
     def _put(self, record: JobRecord, name: str, content: Path | bytes) -> None:
         self.storage.put(_address(record.job.output_uri or "", name), content, project=record.parent.project)
@@ -59,7 +60,8 @@ def check_output_uri(uri: str, storage: Storage, project: str) -> None:
     """Raises InvalidArgument if nothing can be written at ``uri``, Unavailable if its storage does not answer."""
     field = "tuning_job.output_uri"
     try:
-        storage.check_writable(_address(uri, _LONGEST), project=project)
+        for name in (_README, _LONGEST):
+            storage.check_writable(_address(uri, name), project=project)
     except Unavailable:
         raise
     except ApiError as error:

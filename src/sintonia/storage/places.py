@@ -29,6 +29,11 @@ class Place(BaseModel):
     def _is_a_place(cls, text: str) -> str:
         try:
             something = _something_in(text)
+        except InvalidArgument:
+            raise ValueError(
+                "write gs://BUCKET, s3://BUCKET or file:///FOLDER, with a folder behind if need be"
+            ) from None
+        try:
             something.parts()
         except InvalidArgument as error:
             raise ValueError(error.message) from None
