@@ -1,6 +1,6 @@
 """What each route needs: which role, and in which project; told by its path and method, and by nothing else.
 
-``docs/reference/access.md`` shows the same as a table, and a test walks every route.
+``docs/how-to/secure.md`` tells the roles to people; a test walks every route by every role.
 """
 
 from __future__ import annotations
@@ -32,10 +32,8 @@ class Need:
 
     about: About
     role: Role | None
-
-    @property
-    def changes(self) -> bool:
-        return self.role is not None and self.role > Role.VIEWER
+    changes: bool = False
+    """Whether something may be another afterwards."""
 
 
 _OPEN = {"/healthz", "/docs/style.css"}
@@ -59,17 +57,18 @@ def need_of(path: str, methods: Collection[str]) -> Need:
     if path in _FOR_ANYBODY:
         return Need(About.NOTHING, None)
     verb = path.rpartition(":")[2] if ":" in path.rpartition("/")[2] else ""
-    role = Role.VIEWER if _READING.issuperset(methods) or verb in _ASKING else Role.TUNER
+    changes = not (_READING.issuperset(methods) or verb in _ASKING)
+    role = Role.TUNER if changes else Role.VIEWER
     if re.search("/projects/{project}/tokens(/|$)", path):
-        return Need(About.PROJECT, Role.ADMIN)
+        return Need(About.PROJECT, Role.ADMIN, changes)
     if "{target_bucket}" in path:
-        return Need(About.COPY, Role.TUNER)
+        return Need(About.COPY, Role.TUNER, changes)
     if "{project}" in path:
-        return Need(About.PROJECT, role)
+        return Need(About.PROJECT, role, changes)
     if "{bucket}" in path:
-        return Need(About.BUCKET, role)
+        return Need(About.BUCKET, role, changes)
     if path == "/storage/v1/b":
-        return Need(About.PROJECT_PARAMETER, role)
+        return Need(About.PROJECT_PARAMETER, role, changes)
     if verb in _ASKING and path.startswith("/endpoints/{name}:"):
         return Need(About.ENDPOINT, role)
     if verb in _ASKING and path.startswith("/models/{name}:"):
