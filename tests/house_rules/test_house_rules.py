@@ -104,7 +104,8 @@ def test_the_settings_page_is_complete_and_says_the_defaults() -> None:
         field = Settings.model_fields[key]
         if field.default is not None and not field.default_factory:
             told = default.strip("`")
-            assert told == (f"{field.default:g}" if isinstance(field.default, float) else str(field.default)), key
+            actual = str(field.default).lower() if isinstance(field.default, bool) else field.default
+            assert told == (f"{actual:g}" if isinstance(actual, float) else str(actual)), key
 
 
 _AFTER_IMPORT = """

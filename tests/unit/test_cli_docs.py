@@ -25,7 +25,10 @@ def test_defaults_of_settings_are_as_documented() -> None:
     page = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8")
     for name, default in re.findall(r"^\| `(\w+)` \| `\w+` \| `([\w.]+)` \|", page, re.MULTILINE):
         actual = Settings.model_fields[name].default
-        assert (float(default) == actual) if isinstance(actual, int | float) else (default == actual), name
+        if isinstance(actual, bool):
+            assert default == str(actual).lower(), name
+        else:
+            assert (float(default) == actual) if isinstance(actual, int | float) else (default == actual), name
 
 
 def test_every_command_is_documented() -> None:
