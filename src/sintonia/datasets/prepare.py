@@ -60,9 +60,18 @@ def prepare(run: RunDirectory) -> PrepareResult:
 
 
 def _prepare_sets(run: RunDirectory, spec: PrepareSpec) -> tuple[DatasetReport, DatasetReport | None]:
-    sources = [(_find(spec, "training", spec.training_dataset_uri), run.train_file)]
+    def find(dataset: Dataset, uri: str) -> Source:
+        """What is there now is what will be read, however long the other set takes."""
+        try:
+            opened = storage.open(uri, project=spec.project)
+        except NotFound as error:
+            raise NotFound(f"The {dataset} dataset {uri} cannot be read: {error.message}.") from None
+        return Source(dataset, uri, opened.found.size, lambda: opened.stream)
+
+    storage = Storage(spec.storage)
+    sources = [(find("training", spec.training_dataset_uri), run.train_file)]
     if spec.validation_dataset_uri is not None:
-        sources.append((_find(spec, "validation", spec.validation_dataset_uri), run.validation_file))
+        sources.append((find("validation", spec.validation_dataset_uri), run.validation_file))
     else:
         run.validation_file.unlink(missing_ok=True)
     reader = Reader(open_family(spec.family, spec.model_dir), spec.base_model, spec.max_example_tokens)
@@ -81,15 +90,6 @@ def _prepare_sets(run: RunDirectory, spec: PrepareSpec) -> tuple[DatasetReport, 
                 if rows and told[-1].problem:
                     rows.discard()
     return told[0], told[1] if len(told) > 1 else None
-
-
-def _find(spec: PrepareSpec, dataset: Dataset, uri: str) -> Source:
-    """What is there now is what will be read, however long the other set takes."""
-    try:
-        opened = Storage(spec.storage).open(uri, project=spec.project)
-    except NotFound as error:
-        raise NotFound(f"The {dataset} dataset {uri} cannot be read: {error.message}.") from None
-    return Source(dataset, uri, opened.found.size, lambda: opened.stream)
 
 
 def _write_progress(path: Path, progress: DatasetProgress) -> None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from sintonia.errors import Aborted, ApiError, FailedPrecondition, NotFound, PermissionDenied, Unavailable
 from sintonia.storage.uri import ObjectUri
 
-_LIBRARIES = ("aiobotocore", "aiohttp", "asyncio", "botocore", "fsspec", "gcsfs", "google.auth", "s3fs", "urllib3")
+_LIBRARIES = ("aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google.auth", "s3fs", "urllib3")
 
 T = TypeVar("T")
 
