@@ -13,9 +13,10 @@ from compatibility import ROOT, Compatibility
 from test_readme import ADDRESS, blocks
 
 from server import PATIENCE, Server
+from signed_in import SignedInServer
+from sintonia.services.access import Role
 
 CLIENTS = ROOT / ".cache" / "clients-storage" / "bin" / "python"
-WAYS = ("emulator", "token")
 
 
 @pytest.fixture(scope="module")
@@ -25,17 +26,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
-def test_google_cloud_storage(server: Server, compatibility: Compatibility) -> None:
-    for way in WAYS:
-        compatibility.run(CLIENTS, "storage_flow.py", server.url, "p", way)
+@pytest.fixture(scope="module")
+def signed_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignedInServer]:
+    server = SignedInServer(tmp_path_factory.mktemp("storage-signed-in"))
+    server.start()
+    yield server
+    server.stop()
 
 
-def test_gcsfs(server: Server, compatibility: Compatibility) -> None:
-    for way in WAYS:
-        env = {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
-        if way == "emulator":
-            env["STORAGE_EMULATOR_HOST"] = server.url
-        compatibility.run(CLIENTS, "gcsfs_flow.py", server.url, "p", way, env=env)
+def test_google_cloud_storage(server: Server, signed_in: SignedInServer, compatibility: Compatibility) -> None:
+    compatibility.run(CLIENTS, "storage_flow.py", server.url, "p")
+    compatibility.run(CLIENTS, "storage_flow.py", signed_in.url, "p", signed_in.token(p=Role.TUNER))
+
+
+def test_gcsfs(server: Server, signed_in: SignedInServer, compatibility: Compatibility) -> None:
+    plain = {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
+    env = plain | {"STORAGE_EMULATOR_HOST": server.url}
+    compatibility.run(CLIENTS, "gcsfs_flow.py", server.url, "p", env=env)
+    compatibility.run(CLIENTS, "gcsfs_flow.py", signed_in.url, "p", signed_in.token(p=Role.TUNER), env=plain)
 
 
 def test_the_page(server: Server, tmp_path: Path) -> None:
@@ -64,9 +72,9 @@ def test_the_page(server: Server, tmp_path: Path) -> None:
     assert server.request("DELETE", bucket).status_code == 204
 
 
-def test_nothing_is_left_behind(server: Server) -> None:
-    """The clients deleted what they made; the store has no file that belongs to nothing."""
-    for project in ("p", "local"):
-        assert server.call("GET", f"/storage/v1/b?project={project}")["items"] == []
-    left = [path for path in (server.home / "buckets").rglob("*") if path.is_file()]
-    assert left == []
+def test_nothing_is_left_behind(server: Server, signed_in: SignedInServer) -> None:
+    """The clients deleted what they made; the stores have no file that belongs to nothing."""
+    for one in (server, signed_in):
+        for project in ("p", "local"):
+            assert one.call("GET", f"/storage/v1/b?project={project}")["items"] == []
+        assert [path for path in (one.home / "buckets").rglob("*") if path.is_file()] == []

@@ -1,7 +1,7 @@
-"""gcsfs against a server: python gcsfs_flow.py ADDRESS PROJECT HOW, where HOW is emulator or token.
+"""gcsfs against a server: python gcsfs_flow.py ADDRESS PROJECT [TOKEN].
 
 GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT must be false: else gcsfs asks by gRPC over TLS, on the same port, whether a bucket is
-hierarchical, and waits a minute for that. For emulator, STORAGE_EMULATOR_HOST must be ADDRESS.
+hierarchical, and waits a minute for that. Without a token, STORAGE_EMULATOR_HOST must be ADDRESS.
 """
 
 import json
@@ -15,16 +15,16 @@ import pandas
 from calls import Calls, refusal
 from google.oauth2.credentials import Credentials
 
-address, project, how = sys.argv[1:]
+address, project, *token = sys.argv[1:]
 
-if how == "emulator":
+if not token:
     options = {"project": project, "token": "anon"}
 else:
-    options = {"project": project, "token": Credentials("anything"), "endpoint_url": address}
-over = {"emulator": "REST (STORAGE_EMULATOR_HOST)", "token": "REST (endpoint_url and a token)"}[how]
+    options = {"project": project, "token": Credentials(token[0]), "endpoint_url": address}
+over = "REST (endpoint_url, with sign-in)" if token else "REST (STORAGE_EMULATOR_HOST)"
 calls = Calls("gcsfs", gcsfs.__version__, over)
 fs = gcsfs.GCSFileSystem(**options, use_listings_cache=False)
-bucket = f"gcsfs-{how}"
+bucket = "gcsfs-of-storage"
 MIB = 2**20
 big = bytes(range(256)) * 4096 * 6 + b"the end"  # just over 6 MiB: beyond what gcsfs sends in one request
 

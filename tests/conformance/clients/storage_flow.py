@@ -1,4 +1,4 @@
-"""google-cloud-storage against a server: python storage_flow.py ADDRESS PROJECT HOW, where HOW is emulator or token."""
+"""google-cloud-storage against a server: python storage_flow.py ADDRESS PROJECT [TOKEN]."""
 
 import gzip
 import io
@@ -8,7 +8,6 @@ import pathlib
 import sys
 import tempfile
 
-import requests
 from calls import Calls, refusal
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
@@ -16,17 +15,17 @@ from google.cloud import storage
 from google.cloud.storage import transfer_manager
 from google.oauth2.credentials import Credentials
 
-address, project, how = sys.argv[1:]
-if how == "emulator":
+address, project, *token = sys.argv[1:]
+if not token:
     os.environ["STORAGE_EMULATOR_HOST"] = address
     client = storage.Client(project=project, credentials=AnonymousCredentials())
 else:
     client = storage.Client(
-        project=project, credentials=Credentials("anything"), client_options={"api_endpoint": address}
+        project=project, credentials=Credentials(token[0]), client_options={"api_endpoint": address}
     )
-over = {"emulator": "REST (STORAGE_EMULATOR_HOST)", "token": "REST (api_endpoint and a token)"}[how]
+over = "REST (api_endpoint, with sign-in)" if token else "REST (STORAGE_EMULATOR_HOST)"
 calls = Calls("google-cloud-storage", storage.__version__, over)
-name = f"clients-{how}"
+name = "clients-of-storage"
 MIB = 2**20
 ODD_NAMES = (
     "a b", "é/ü 日本", "#hash?query&x=y", "100%", "%2F", "a//b", "/leading", "trailing/", "../up", "x/compose",
@@ -115,16 +114,18 @@ with calls("Blob.open for writing, of unknown size, and reading with seek"):
 with calls("Blob.create_resumable_upload_session"):
     where = bucket.blob("session.bin").create_resumable_upload_session(size=len(big))
     half = MIB
-    first = requests.put(where, data=big[:half], headers={"Content-Range": f"bytes 0-{half - 1}/{len(big)}"})
+    first = client._http.put(where, data=big[:half], headers={"Content-Range": f"bytes 0-{half - 1}/{len(big)}"})
     assert (first.status_code, first.headers["Range"]) == (308, f"bytes=0-{half - 1}"), first.headers
-    told = requests.put(where, headers={"Content-Range": f"bytes */{len(big)}"})
+    told = client._http.put(where, headers={"Content-Range": f"bytes */{len(big)}"})
     assert (told.status_code, told.headers["Range"]) == (308, f"bytes=0-{half - 1}")
-    rest = requests.put(where, data=big[half:], headers={"Content-Range": f"bytes {half}-{len(big) - 1}/{len(big)}"})
+    rest = client._http.put(
+        where, data=big[half:], headers={"Content-Range": f"bytes {half}-{len(big) - 1}/{len(big)}"}
+    )
     assert rest.status_code == 200, rest.text
     assert bucket.blob("session.bin").download_as_bytes() == big
     where = bucket.blob("never.bin").create_resumable_upload_session()
-    assert requests.delete(where).status_code == 499
-    assert requests.put(where, data=b"x").status_code == 404
+    assert client._http.delete(where).status_code == 499
+    assert client._http.put(where, data=b"x").status_code == 404
     assert not bucket.blob("never.bin").exists()
 with calls("download_as_bytes(start, end)"):
     blob = bucket.blob("big.bin")
