@@ -54,6 +54,9 @@ class OidcGrantTable(BaseModel):
     role: Literal["viewer", "tuner", "admin"]
 
 
+_FILES = ("tls_certificate", "tls_key", "grpc_certificate", "grpc_key")
+
+
 class Settings(BaseModel):
     """What an operator may choose; ``docs/reference/settings.md`` shows the same list."""
 
@@ -178,6 +181,7 @@ class Settings(BaseModel):
         named = config or (Path(os.environ["SINTONIA_CONFIG"]) if os.environ.get("SINTONIA_CONFIG") else None)
         file = named or home / "sintonia.toml"
         from_file = _read_toml(file) if named or file.is_file() else {}
+        from_file |= {name: _beside(file, from_file[name]) for name in _FILES if name in from_file}
         try:
             settings = cls.model_validate({**from_file, **environment, **chosen})
         except ValidationError as error:
@@ -277,6 +281,11 @@ def _read_toml(file: Path) -> JsonTable:
         raise InvalidArgument(f"Settings file '{file}' does not exist.") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidArgument(f"Settings file '{file}' cannot be read: {error}.") from None
+
+
+def _beside(file: Path, value: Any) -> Any:
+    """A relative path in the settings file is meant from its folder."""
+    return str(file.absolute().parent / Path(value).expanduser()) if isinstance(value, str) else value
 
 
 def _resolve_source(entry: JsonTable, folder: Path) -> JsonTable:

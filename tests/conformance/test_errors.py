@@ -114,11 +114,12 @@ ELSEWHERE = {
 # What the server's log tells, and nobody else.
 LOGGED = {"metrics that cannot be written beside a job": tuned}
 
-GRPC: dict[str, tuple[str, dict[str, Any]]] = {
+GRPC: dict[str, tuple[str, dict[str, Any] | bytes]] = {
     "a method that this server does not have": (
         "PredictionService/Predict", {"endpoint": f"{LOCATION}/endpoints/9"}
     ),
     "a name of another form": ("GenAiTuningService/GetTuningJob", {"name": "9"}),
+    "bytes that are no message": (GENERATE, b"\xff"),
     "a message that JSON cannot say": (
         GENERATE,
         {"model": TINY.removeprefix("/v1/"), "contents": [{"parts": [{"functionCall": {
@@ -158,7 +159,6 @@ STARTS: dict[str, tuple[list[str], str, str]] = {
     "an alias of a base model that is not there": ([], '[aliases]\nmine = "nothing"', ""),
     "a base model with adapter sizes that are none": ([], BASE_MODEL + "adapter_sizes = [3]", ""),
     "a base model of an unknown package": ([], BASE_MODEL.replace("/mine", "package:mine"), ""),
-    "a database URL that cannot be read": ([], 'database_url = "x"', ""),
     "a storage place that is none": ([], '[[storage]]\nuri = "https://example.com/x"', ""),
     "a storage place that would open the home": ([], f'[[storage]]\nuri = "file://{tempfile.gettempdir()}"', ""),
     "a storage place of Google's while gs:// is ours": ([], '[[storage]]\nuri = "gs://team"', ""),
@@ -167,6 +167,7 @@ STARTS: dict[str, tuple[list[str], str, str]] = {
         '[[storage]]\nuri = "s3://team"',
         "import importlib.util as u; f = u.find_spec; u.find_spec = lambda n, *a: None if n == 's3fs' else f(n, *a)",
     ),
+    "a database URL that cannot be read": ([], 'database_url = "x"', ""),
     "a database of another kind": ([], 'database_url = "mysql://localhost/x"', ""),
 }
 
@@ -234,8 +235,8 @@ def refusals() -> Iterator[tuple[str, str]]:
 
 def test_no_refusal_is_missing_on_the_page() -> None:
     page = PAGE.read_text(encoding="utf-8").replace("⏎", "\n").replace("⇥", "\t")
-    missing = {place: words for place, words in refusals() if words not in page and words not in ELSEWHERE}
     page += re.sub(r"\n *", " ", page)  # words in running text
+    missing = {place: words for place, words in refusals() if words not in page and words not in ELSEWHERE}
     assert not missing, "give each a row, and a provocation"
 
 

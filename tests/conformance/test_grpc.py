@@ -40,29 +40,33 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> It
 
 
 class Caller:
-    """Calls methods by their path, with messages as JSON has them."""
+    """Calls methods by their path, with messages as JSON has them, or as bytes."""
 
     def __init__(self, server: Server) -> None:
         self.descriptors = Descriptors.load(prepare(Settings.load().cache))
         self.channel = grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}")
 
-    def __call__(self, path: str, message: dict[str, Any], *, version: str = "v1", **options: Any) -> Any:
+    def __call__(self, path: str, message: dict[str, Any] | bytes, *, version: str = "v1", **options: Any) -> Any:
         """The answer as JSON has it; of a stream, its call."""
         pool = self.descriptors.pool
         path = f"/google.cloud.aiplatform.{version}.{path}" if not path.startswith("/") else path
         method = self.descriptors.methods[path]
-        asked = json_format.ParseDict(message, method.request(), descriptor_pool=pool)
+        if not isinstance(message, bytes):
+            asked = json_format.ParseDict(message, method.request(), descriptor_pool=pool)
+            message = asked.SerializeToString()
         options = {"timeout": PATIENCE, **options}
         codec = {
-            "request_serializer": method.request.SerializeToString,
+            "request_serializer": None,
             "response_deserializer": method.response.FromString,
         }
         if method.streams:
-            return self.channel.unary_stream(path, **codec)(asked, **options)
-        answer = self.channel.unary_unary(path, **codec)(asked, **options)
+            return self.channel.unary_stream(path, **codec)(message, **options)
+        answer = self.channel.unary_unary(path, **codec)(message, **options)
         return json_format.MessageToDict(answer, descriptor_pool=pool)
 
-    def error(self, path: str, message: dict[str, Any], **options: Any) -> tuple[grpc.StatusCode, dict[str, Any]]:
+    def error(
+        self, path: str, message: dict[str, Any] | bytes, **options: Any
+    ) -> tuple[grpc.StatusCode, dict[str, Any]]:
         """Its code, and its google.rpc.Status as JSON has it."""
         with pytest.raises(grpc.RpcError) as failed:
             list(self(path, message, **options))
@@ -221,3 +225,26 @@ def test_stopping_ends_open_calls(server: Server, call: Caller) -> None:
         list(stream)
     assert failed.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
     assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("path", [GENERATE, STREAM, "GenAiTuningService/CreateTuningJob"])
+@pytest.mark.parametrize("message", [b"\xff", b"\x0a\x05ab", bytes.fromhex("1a") * 5000, b"\x0b" * 5000])
+def test_bytes_that_are_no_message(server: Server, call: Caller, path: str, message: bytes) -> None:
+    code, status = call.error(path, message)
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert status["message"].startswith("The request is no message of type google.cloud.aiplatform.v1.")
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_creating_is_done_once_by_the_name_of_the_request(server: Server, call: Caller) -> None:
+    job = {"baseModel": "tiny", "supervisedTuningSpec": {"trainingDatasetUri": "gs://my-data/nothing.jsonl"}}
+    server.upload("gs://my-data/nothing.jsonl", b"no row\n")
+    asked = {"parent": LOCATION, "tuningJob": job}
+    create = "GenAiTuningService/CreateTuningJob"
+    made = [call(create, asked, metadata=[("x-request-id", name)])["name"] for name in ("one", "one", "two")]
+    assert made[0] == made[1] != made[2]
+    other = {"parent": LOCATION, "tuningJob": {**job, "description": "another"}}
+    code, status = call.error(create, other, metadata=[("x-request-id", "one")])
+    assert (code, "was used before" in status["message"]) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+    rest = server.request("POST", f"/v1/{LOCATION}/tuningJobs", json=job, headers={"X-Request-Id": "one"})
+    assert rest.json()["name"] == made[0], "over REST too"

@@ -78,9 +78,13 @@ class InProcess:
         finally:
             left.set()
 
-    async def finish(self) -> None:
-        """Wait for what still runs after its client left."""
-        await asyncio.gather(*self._running)
+    async def finish(self, seconds: float) -> None:
+        """Wait for what still runs after its client left, and break off what takes longer."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
 
 def _scope(request: HttpRequest, headers: Headers, client: tuple[str, int] | None) -> Scope:

@@ -66,7 +66,7 @@ class GrpcServer:
 
     async def stop(self) -> None:
         await self._server.stop(_CALLS_END_SECONDS)
-        await self._application.finish()
+        await self._application.finish(_CALLS_END_SECONDS)
 
 
 def _credentials(certificate: Certificate) -> grpc.ServerCredentials:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import grpc
 from google.protobuf import json_format
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from starlette.routing import Match
 from starlette.types import Scope
 
@@ -48,12 +48,12 @@ class Transcoder(grpc.GenericRpcHandler):
         return self._handlers.get(details.method)
 
     def _handler(self, path: str, method: Method) -> grpc.RpcMethodHandler:
-        async def unary(message: Message, call: _Call) -> Message:
+        async def unary(message: bytes, call: _Call) -> Message:
             request = await self._transcoded(path, method, message, call)
             async with self._application.ask(request, _headers(call), client=_client(call)) as reply:
                 return self._answer(method, await self._good(reply, call))
 
-        async def stream(message: Message, call: _Call) -> AsyncIterator[Message]:
+        async def stream(message: bytes, call: _Call) -> AsyncIterator[Message]:
             request = await self._transcoded(path, method, message, call)
             async with self._application.ask(request, _headers(call), client=_client(call)) as reply:
                 if reply.status != 200:
@@ -66,15 +66,19 @@ class Transcoder(grpc.GenericRpcHandler):
         make = grpc.unary_stream_rpc_method_handler if method.streams else grpc.unary_unary_rpc_method_handler
         return make(
             stream if method.streams else unary,
-            request_deserializer=method.request.FromString,
+            request_deserializer=None,  # one that fails would end the call without words, and fill the log
             response_serializer=method.response.SerializeToString,
         )
 
-    async def _transcoded(self, path: str, method: Method, message: Message, call: _Call) -> HttpRequest:
+    async def _transcoded(self, path: str, method: Method, encoded: bytes, call: _Call) -> HttpRequest:
         try:
+            message = method.request.FromString(encoded)
             request = self._binding(path, method, message).request(message, self._pool)
         except ApiError as error:
             await self._abort(call, error_body(error))
+        except DecodeError:
+            wanted = method.request.DESCRIPTOR.full_name
+            await self._abort(call, error_body(InvalidArgument(f"The request is no message of type {wanted}.")))
         except json_format.Error as error:  # a mask with "displayName" for "display_name", NaN in a Struct
             await self._abort(call, error_body(InvalidArgument(f"The request cannot be said as JSON: {error}")))
         if method.streams:
