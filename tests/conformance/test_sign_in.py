@@ -245,6 +245,8 @@ def test_no_log_holds_a_token(server: SignedInServer) -> None:
                 ("POST", "/batch/storage/v1"), ("GET", "/healthz"), ("DELETE", "/sintonia/v1/projects/p/tokens/x"),
             ):  # fmt: skip
                 server.ask(method, path, content=b"{", **way)
+    audit = [json.loads(line) for line in (server.home / "logs" / "audit.jsonl").read_text().splitlines()]
+    assert all(line["client"] for line in audit if line["principal"] != "operator"), "gRPC tells addresses too"
     written = [path for path in server.home.rglob("*") if path.is_file() and not path.name.startswith("sintonia.db")]
     assert {"serve.log", "audit.jsonl"} <= {path.name for path in written}
     for path in written:
