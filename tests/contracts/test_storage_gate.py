@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -13,7 +14,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sintonia.errors import Aborted, ApiError, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from sintonia.errors import (
+    Aborted,
+    ApiError,
+    FailedPrecondition,
+    InsufficientStorage,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    Unavailable,
+)
 from sintonia.storage import BucketStore, Place, Storage, StorageConfig, read_places
 
 
@@ -196,6 +206,32 @@ def test_a_folder_is_not_written_over(storage: Storage, root: Path) -> None:
     assert sorted(path.name for path in root.iterdir()) == ["team"]
     with pytest.raises(NotFound):
         storage.put(f"file://{root}/team/rows.jsonl/x", b"x", project="p")
+
+
+def test_what_the_system_refuses_is_told(storage: Storage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)  # root may do everything
+    with pytest.raises(
+        PermissionDenied, match=r"This server has not the right to use 'file://.*' \(Permission denied\)"
+    ):
+        storage.check_writable(f"file://{root}/team/x", project="p")
+
+    def refuse(number: int) -> None:
+        def rename(*_: object, **__: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "rename", rename)
+
+    for number, told in (
+        (errno.EROFS, PermissionDenied),
+        (errno.ENOSPC, InsufficientStorage),
+        (errno.EDQUOT, InsufficientStorage),
+        (errno.ESTALE, Unavailable),
+        (errno.EIO, Unavailable),
+    ):
+        refuse(number)
+        with pytest.raises(told, match=f"file://{root}/x"):
+            storage.put(f"file://{root}/x", b"x", project="p")
+        assert sorted(path.name for path in root.iterdir()) == ["team"]
 
 
 def test_a_file_that_changes_is_not_believed(storage: Storage, root: Path) -> None:

@@ -76,7 +76,7 @@ class FolderStore:
         *folders, _ = self._path(address)
         with _told(address), self._folder(address, folders, nearest=True) as folder:
             if not os.access(".", os.W_OK | os.X_OK, dir_fd=folder):
-                raise PermissionError
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def check_readable(self, address: ObjectUri) -> None:
         with _told(address), self._folder(address, []) as folder:
