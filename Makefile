@@ -9,11 +9,12 @@ NODE_MODULES := $(patsubst %,tests/conformance/clients/%/node_modules/.installed
 	tests/browser/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types bench clean
+.PHONY: help setup demo test lint types fuzz bench clean
 
 help:
 	@echo "make demo          tune a small model on this machine and compare its answers (KEEP=1 leaves the server up)"
 	@echo "make test          everything: lint, types, import contracts, all tests"
+	@echo "make fuzz          an hour of made-up requests (SECONDS=600: ten minutes)"
 	@echo "make bench         speed and memory beside those of other tools, in one table (half an hour; QUICK=1: minutes)"
 	@echo "make setup         .venv and the embedded base model; the other targets call it"
 	@echo "make clean         remove what setup made in this folder"
@@ -61,6 +62,9 @@ types: $(VENV)/.installed-dev
 test: setup $(VENV)/.installed-dev $(CLIENTS) $(NODE_MODULES) lint types
 	@sh tests/system-packages.sh
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+fuzz: setup $(VENV)/.installed-dev .cache/clients-schemathesis/.installed
+	@FUZZ_SECONDS=$(or $(SECONDS),3600) $(BIN)/pytest tests/conformance/test_schemathesis.py
 
 # The peers come into .cache/bench, an environment of their own.
 bench: setup

@@ -23,14 +23,18 @@ from server import LOCATION, PATIENCE, Server
 MOST_MEMORY = 700 * 2**20
 
 LARGE = 50_000
-FOR_LARGE = ("/tuningJobs", ":generateContent", "/storage/v1/b")
+FOR_LARGE = ("/tuningJobs", "/storage/v1/b")
 NAMES = {
     "project": "p", "location": "us-central1", "publisher": "google", "endpoint": "7", "bucket": "my-data",
     "target_bucket": "my-data", "name": "tiny", "target_name": "copy", "board": "default",
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+SQLITE = pytest.mark.parametrize("server", ["sqlite"], indirect=True, scope="module")
+BOTH = pytest.mark.parametrize("server", ["sqlite", "postgresql"], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path
 ) -> Iterator[Server]:
@@ -78,6 +82,7 @@ def judge(response: httpx.Response, what: object) -> None:
         assert len(response.content) < 100_000, "an answer is not as long as what was asked"
 
 
+@SQLITE
 @pytest.mark.parametrize("name", BODIES)
 def test_malformed_bodies(client: httpx.Client, routes: dict[tuple[str, str], Any], name: str) -> None:
     for verb, path in routes:
@@ -87,6 +92,7 @@ def test_malformed_bodies(client: httpx.Client, routes: dict[tuple[str, str], An
         judge(response, (verb, path, name))
 
 
+@SQLITE
 @pytest.mark.parametrize("name", HEADERS)
 def test_bodies_that_say_they_are_something_else(
     client: httpx.Client, routes: dict[tuple[str, str], Any], name: str
@@ -97,6 +103,7 @@ def test_bodies_that_say_they_are_something_else(
         judge(response, (verb, path, name))
 
 
+@BOTH
 def test_a_wrong_value_in_every_field(
     request: pytest.FixtureRequest, client: httpx.Client, routes: dict[tuple[str, str], Any]
 ) -> None:
@@ -136,6 +143,7 @@ def placed(path: list[str | int], value: Any) -> Any:
     return value
 
 
+@BOTH
 def test_what_a_database_may_not_take_is_told_or_kept(client: httpx.Client) -> None:
     """NUL, which PostgreSQL refuses in texts: in what is stored, and in what is looked for."""
     spec = {"supervisedTuningSpec": {"trainingDatasetUri": "gs://my-data/train.jsonl"}}
@@ -160,6 +168,7 @@ def test_what_a_database_may_not_take_is_told_or_kept(client: httpx.Client) -> N
             judge(client.get(f"/v1/{LOCATION}/{path}"), path)
 
 
+@BOTH
 def test_it_was_all_in_bounded_memory_and_no_fault(server: Server) -> None:
     assert server.process is not None
     status = Path(f"/proc/{server.process.pid}/status").read_text()

@@ -13,9 +13,23 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import sintonia
 from sintonia.resources.base import JsonObject, Resource
+from sintonia.resources.names import LOCATION, PROJECT
 
 _SCHEMAS = "#/components/schemas/"
 _JSON = "application/json"
+# What parameters of these names look like, wherever they are.
+_FORMS: dict[str, JsonObject] = {
+    "project": {"pattern": f"^{PROJECT.pattern}$"},
+    "location": {"pattern": f"^{LOCATION.pattern}$"},
+    "pageSize": {"type": "integer", "minimum": 0},
+    "requestId": {"minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
+}
+# Another API, which others describe: https://cloud.google.com/storage/docs/json_api
+_STORAGE = ("/storage/", "/upload/storage/", "/download/storage/", "/batch/storage/")
+_STORAGE_ANSWERS: JsonObject = {
+    "2XX": {"description": "As the Cloud Storage JSON API answers: JSON, an object's content, or nothing."},
+    "3XX": {"description": "The upload goes on from here (308), or nothing has changed (304)."},
+}
 _ABOUT = (
     "Supervised fine-tuning on your own machines. /v1 and /v1beta1 speak the tuning and generation API of the "
     "documented cloud, under the same names; /sintonia/v1 has what that API has no words for. Fields may be sent in "
@@ -122,6 +136,10 @@ def openapi_document(app: FastAPI) -> JsonObject:
                 for name in re.findall(r"{(\w+)}", path)
                 if name not in told
             ]
+            for parameter in parameters:
+                parameter["schema"] |= _FORMS.get(parameter["name"], {})
+            if path.startswith(_STORAGE):
+                operation["responses"] = dict(_STORAGE_ANSWERS)
             operation["responses"].pop("422", None)  # nothing here answers so; an error is an Error
             operation["responses"]["default"] = {
                 "description": "What went wrong.",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sintonia.errors import InvalidArgument
 
-_PROJECT = re.compile(r"[a-z0-9][a-z0-9.:_-]{0,62}", re.IGNORECASE | re.ASCII)  # not the sign of kelvin for a k
-_LOCATION = re.compile(r"[a-z][a-z0-9-]{0,62}")
+PROJECT = re.compile("[A-Za-z0-9][A-Za-z0-9.:_-]{0,62}")
+LOCATION = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Parent:
         """Raises InvalidArgument if either id is not a valid one."""
         if not is_project(project):
             raise InvalidArgument(f"Invalid resource field value in the request: project id '{project}' is not valid.")
-        if not _LOCATION.fullmatch(location):
+        if not LOCATION.fullmatch(location):
             raise InvalidArgument(
                 f"Invalid resource field value in the request: location '{location}' is not valid; "
                 "use one such as us-central1."
@@ -45,7 +45,7 @@ class Parent:
 
 def is_project(text: str) -> bool:
     """Whether ``text`` can be the id of a project."""
-    return _PROJECT.fullmatch(text) is not None
+    return PROJECT.fullmatch(text) is not None
 
 
 def parse_id(text: str) -> int | None:
