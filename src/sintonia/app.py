@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import socket
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,7 @@ SAMPLES_DIR = Path(__file__).parent / "datasets" / "samples"
 
 # Open replies may end for so long once the server is told to stop; trainers save their state after that.
 _REPLIES_END_SECONDS = 2
+_THREADS = 64
 _DAY_SECONDS = 86400.0
 
 
@@ -190,6 +192,8 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # Enough threads that some which a disk holds up do not hold up all others.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="work"))
         await database.open()
         if settings.sign_in and not settings.oidc_issuer and not await tokens.are_there():
             _log.warning("Nobody can sign in yet. Make a token: sintonia tokens create NAME --grant '*=admin'")

@@ -17,6 +17,7 @@ from alembic.config import Config
 from pydantic_core import from_json
 from sqlalchemy import URL, Connection, Engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from sintonia.errors import FailedPrecondition, Unavailable
@@ -28,8 +29,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 T = TypeVar("T")
 
-# SQLite lets one writer in at a time; others wait this long for it.
+# SQLite lets one writer in at a time; others wait this long for it, as they do for a row that another holds.
 _BUSY_SECONDS = 15
+_STATEMENT_SECONDS = 60
 
 
 class Database:
@@ -52,7 +54,7 @@ class Database:
             "json_deserializer": from_json,
         }
         if not self._sqlite:
-            options["pool_pre_ping"] = True
+            options |= {"pool_pre_ping": True, "connect_args": _patience(parsed)}
         try:
             self._engine: AsyncEngine = create_async_engine(parsed, **options)
         except ModuleNotFoundError as error:
@@ -109,9 +111,21 @@ class Database:
 async def _told_plainly() -> AsyncIterator[None]:
     try:
         yield
+    except PoolTimeout as error:
+        raise Unavailable("The database is not available at the moment: all connections to it are in use.") from error
     except (OperationalError, InterfaceError) as error:
         reason = str(error.orig).strip().splitlines()[0] if error.orig else "no answer"
         raise Unavailable(f"The database is not available at the moment: {reason}.") from error
+
+
+def _patience(url: URL) -> dict[str, Any]:
+    """How long PostgreSQL may keep a request waiting; what the URL says of it counts.
+
+    Source: the parameters of libpq, and of the server's client connections.
+    """
+    asked = {"connect_timeout": "10", "tcp_user_timeout": "15000"}
+    asked["options"] = f"-c lock_timeout={_BUSY_SECONDS}s -c statement_timeout={_STATEMENT_SECONDS}s"
+    return {name: value for name, value in asked.items() if name not in url.query}
 
 
 def _parse(url: str) -> URL:
@@ -169,6 +183,8 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 def _migrate(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":  # servers that start together migrate one after the other
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(7467)"))
     config = Config()
     # A percent sign begins a substitution in alembic's options.
