@@ -64,5 +64,6 @@ def handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> Response:
-        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        name = getattr(request.state, "request_id", "")
+        _log.error("%s %s failed (request %s)", request.method, request.url.path, name, exc_info=error)
         return error_response(Internal("Internal error encountered. The server's log has the details."))
