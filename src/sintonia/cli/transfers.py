@@ -18,6 +18,7 @@ Count = Callable[[int], object]
 Tell = Callable[[str], object]
 
 _PIECE = 8 << 20
+_BLOCK = 256 << 10
 # Seconds before each new try, over a minute in all; they begin anew whenever something arrives.
 _WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, *[8.0] * 8)
 _TRY_AGAIN = {408, 429, 500, 502, 503, 504}
@@ -57,12 +58,13 @@ def upload(
         if end > digested:
             digest.update(piece[digested - arrived :])
             digested = end
-        headers = {"Content-Range": f"bytes {f'{arrived}-{end - 1}' if piece else '*'}/{size}"}
+        headers = {"Content-Length": str(len(piece))}
+        headers["Content-Range"] = f"bytes {f'{arrived}-{end - 1}' if piece else '*'}/{size}"
         if end == size:
             headers["X-Goog-Hash"] = f"md5={b64encode(digest.digest()).decode()}"
         lost: Exception
         try:
-            answer = api.exchange("PUT", where, content=piece, headers=headers)
+            answer = api.exchange("PUT", where, content=_blocks(piece), headers=headers)
         except ServerUnreachable as error:
             lost = error
         else:
@@ -116,6 +118,12 @@ def download(
     md5 = b64encode(digest.digest()).decode()
     if stored.get("md5Hash", md5) != md5:  # what was composed of others has none
         raise CommandFailed("DATA_LOSS", f"what arrived of gs://{bucket}/{name} has another checksum; try again")
+
+
+def _blocks(piece: bytes) -> Iterator[bytes]:
+    """What goes at once: of a large one, the HTTP client would copy the rest again and again."""
+    for start in range(0, len(piece), _BLOCK):
+        yield piece[start : start + _BLOCK]
 
 
 def _wait(waits: Iterator[float], lost: Exception, tell: Tell, state: str) -> None:
