@@ -14,7 +14,6 @@ from visitors import HOSTILE, Visitor
 from rows import shouting_rows
 from server import LOCATION, Server
 
-
 # A busy machine may be slow; a page that waits longer has found a hang.
 expect.set_options(timeout=30_000)
 

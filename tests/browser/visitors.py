@@ -22,11 +22,12 @@ def console(path: str = "tuningJobs", project: str = "p") -> str:
 
 @dataclass
 class Visitor:
-    """Somebody with a browser. ``complaints`` are what went wrong on any of their pages."""
+    """Somebody with a browser. ``complaints``: what went wrong on any of their pages, but for what is ``expected``."""
 
     context: BrowserContext
     url: str
     complaints: list[str] = field(default_factory=list)
+    expected: str | None = None
 
     def open(self, path: str) -> Page:
         page = self.context.new_page()
@@ -38,7 +39,7 @@ class Visitor:
         return page
 
     def _heard(self, path: str, kind: str, text: str) -> None:
-        if kind in ("error", "warning"):
+        if kind in ("error", "warning") and not (self.expected and self.expected in text):
             self.complaints.append(f"{path}: {text}")
 
     def _asked(self, path: str, url: str) -> None:

@@ -48,9 +48,15 @@ class Page:
 _PAGES = (
     Page("tuned_models", "/tuningJobs", "nav.tunedModels", "tuningJobs"),
     Page("job", "/tuningJobs/{job}", "nav.tunedModels", "tuningJobs"),
+    Page("buckets", "/buckets", "nav.buckets", "buckets"),
+    Page("bucket", "/buckets/{bucket}", "nav.buckets", "buckets"),
     Page("base_models", "/baseModels", "nav.baseModels", "baseModels"),
 )
-_NAVIGATION = (("tuningJobs", "nav.tunedModels", "models"), ("baseModels", "nav.baseModels", "base"))
+_NAVIGATION = (
+    ("tuningJobs", "nav.tunedModels", "models"),
+    ("baseModels", "nav.baseModels", "base"),
+    ("buckets", "nav.buckets", "bucket"),
+)
 _LOST = Page("lost", "", "lost.title", "")
 
 

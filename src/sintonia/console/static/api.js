@@ -23,6 +23,27 @@ export async function call(method, path, { query = {}, body, signal } = {}) {
   return text ? JSON.parse(text) : {};
 }
 
+/**
+ * Send a file and answer the JSON reply. By XMLHttpRequest, as fetch does not tell how much was sent.
+ * `progress(bytes)` is called on the way; `signal` stops it.
+ */
+export function upload(path, { query, file, progress, signal }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", address(path, query));
+    request.setRequestHeader("Content-Type", file.type || "application/octet-stream");
+    request.upload.onprogress = (event) => progress(event.loaded);
+    request.onload = () => {
+      const answer = new Response(request.responseText, { status: request.status });
+      (answer.ok ? answer.json().then(resolve) : refusal(answer).then(reject)).catch(reject);
+    };
+    request.onerror = () => reject(new ApiError(t("error.unreachable"), 0));
+    request.onabort = () => reject(new DOMException("", "AbortError"));
+    signal?.addEventListener("abort", () => request.abort());
+    request.send(file);
+  });
+}
+
 /** The address of something of the API. */
 export function address(path, query = {}) {
   const parameters = new URLSearchParams();

@@ -155,26 +155,27 @@ export class LineChart {
     hair.append(make("line", { x1: at, x2: at, y1: PAD.top, y2: scale.height - PAD.bottom }));
     const lines = [];
     for (const series of this.#shown()) {
-      const i = series.steps.indexOf(cursor);
+      const i = upTo(series.steps, cursor);
       if (i < 0) continue;
-      hair.append(make("circle", { class: `dot ${series.look}`, cx: at, cy: scale.y(series.values[i]), r: 4 }));
-      lines.push([series, series.values[i]]);
+      hair.append(make("circle", { class: `dot ${series.look}`, cx: scale.x(series.steps[i]), cy: scale.y(series.values[i]), r: 4 }));
+      lines.push([series, series.values[i], series.steps[i]]);
     }
     const title = document.createElement("strong");
     title.textContent = `${this.options.words.step} ${this.options.formatStep(cursor)}`;
-    this.tip.replaceChildren(title, ...lines.map(([series, value]) => {
+    this.tip.replaceChildren(title, ...lines.map(([series, value, step]) => {
       const line = document.createElement("span");
       line.className = `entry ${series.look}`;
       line.textContent = `${series.label} `;
       const number = document.createElement("b");
       number.textContent = this.options.format(value);
       line.append(number);
+      if (step !== cursor) line.append(` (${this.options.formatStep(step)})`);
       return line;
     }));
     const wide = this.tip.offsetWidth;
     this.tip.style.left = `${at + 12 + wide > scale.width ? at - 12 - wide : at + 12}px`;
     this.host.setAttribute("aria-valuenow", cursor);
-    const told = lines.map(([series, value]) => `${series.label} ${this.options.format(value)}`);
+    const told = lines.map(([series, value, step]) => `${series.label} ${this.options.format(value)}${step === cursor ? "" : ` (${this.options.formatStep(step)})`}`);
     this.host.setAttribute("aria-valuetext", [title.textContent, ...told].join(", "));
   }
 
@@ -208,7 +209,7 @@ function scales(series, { width, height, log }) {
   let yTicks;
   if (log) {
     [low, high] = low === high ? [low / 2, high * 2] : [low, high];
-    yTicks = logTicks(low, high);
+    yTicks = high / low < 20 ? ticks(low, high, Math.max(2, Math.floor(height / 48))).filter((value) => value >= low && value <= high) : logTicks(low, high);
   } else {
     if (low === high) [low, high] = [low - Math.max(Math.abs(low) * 0.1, 0.5), high + Math.max(Math.abs(high) * 0.1, 0.5)];
     else if (low > 0 && low < high * 0.6) low = 0;
@@ -277,12 +278,19 @@ function smoothed(values, weight) {
   });
 }
 
-function nearest(steps, wanted) {
-  let [low, high] = [0, steps.length - 1];
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (steps[middle] < wanted) low = middle;
-    else high = middle;
+/** Where the last of rising steps at or before `wanted` is; -1 if there is none. */
+export function upTo(steps, wanted) {
+  let [low, high] = [-1, steps.length - 1];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (steps[middle] <= wanted) low = middle;
+    else high = middle - 1;
   }
-  return Math.abs(steps[low] - wanted) <= Math.abs(steps[high] - wanted) ? steps[low] : steps[high];
+  return low;
+}
+
+function nearest(steps, wanted) {
+  const before = steps[Math.max(0, upTo(steps, wanted))];
+  const after = steps[Math.min(steps.length - 1, upTo(steps, wanted) + 1)];
+  return wanted - before <= after - wanted ? before : after;
 }

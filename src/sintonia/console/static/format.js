@@ -44,6 +44,6 @@ export function size(bytes) {
   let value = Number(bytes);
   let step = 0;
   for (; value >= 1000 && step < SIZES.length - 1; step += 1) value /= 1000;
-  const style = { style: "unit", unit: SIZES[step], unitDisplay: "short", maximumSignificantDigits: 3 };
+  const style = { style: "unit", unit: SIZES[step], unitDisplay: step ? "short" : "long", maximumSignificantDigits: 3 };
   return new Intl.NumberFormat(language, style).format(value);
 }

@@ -22,6 +22,10 @@ preferences.addEventListener("submit", (event) => event.preventDefault());
 
 if (new URL(location.href).searchParams.has("hl")) remember("sintonia_language", language);
 
+// On a phone the navigation is a row that may be wider. Not by scrollIntoView: that moves where the Tab key begins.
+const current = document.querySelector(".nav [aria-current]");
+if (current) current.parentElement.scrollLeft = current.offsetLeft - (current.parentElement.clientWidth - current.offsetWidth) / 2;
+
 const RECENT = "sintonia.places";
 const recent = JSON.parse(localStorage.getItem(RECENT) ?? "[]");
 const here = `${project}/${place}`;

@@ -48,6 +48,32 @@ export function confirm({ title, text, yes, look = "danger", no = t("action.keep
   });
 }
 
+/** Ask for one line of text and do something with it; what `act` refuses is shown, and asked again. Null for no. */
+export function prompt({ title, label, hint, yes, act }) {
+  return new Promise((resolve) => {
+    const input = h("input", { class: "input", required: true, autofocus: true, autocomplete: "off", spellcheck: "false" });
+    const problem = h("p", { class: "problem-line", role: "alert" });
+    const form = h("form", {},
+      h("h2", { id: "prompt" }, title),
+      h("div", { class: "fields" }, h("label", { class: "field" }, h("span", { class: "label" }, label), input, h("span", { class: "hint" }, hint)), problem),
+      h("div", { class: "answers" }, button(t("action.back"), () => dialog.close()), h("button", { class: "button primary", type: "submit" }, yes)),
+    );
+    const dialog = h("dialog", { "aria-labelledby": "prompt", close: () => (dialog.remove(), resolve(dialog.returnValue || null)) }, form);
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      try {
+        await act(input.value.trim());
+        dialog.close(input.value.trim());
+      } catch (error) {
+        problem.textContent = error.message;
+        input.focus();
+      }
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
 export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -64,7 +90,7 @@ export function code(text, label) {
   return h("div", { class: "code" }, h("pre", { tabindex: "0", "aria-label": label }, text), copyButton(text));
 }
 
-/** A button with a menu of `items()`: `{label, symbol, act, href, danger}`; asked each time it opens. */
+/** A button with a menu of `items()`: `{label, symbol, act, href, download, danger}`; asked each time it opens. */
 export function menuButton(label, items, options = {}) {
   const menu = h("div", { class: "popover menu", popover: "auto", role: "menu" });
   const opener = symbolButton("more", label, null, { "aria-haspopup": "menu", ...options });
@@ -73,12 +99,19 @@ export function menuButton(label, items, options = {}) {
   menu.addEventListener("beforetoggle", (event) => {
     if (event.newState !== "open") return;
     fill(menu, items().map(entry));
+    lay();
+  });
+  window.addEventListener("scroll", () => menu.matches(":popover-open") && lay(), { passive: true });
+
+  /** Below its button, or above it where there is no room. */
+  function lay() {
     const place = opener.getBoundingClientRect();
     menu.style.right = `${Math.max(8, document.documentElement.clientWidth - place.right)}px`;
     const below = place.bottom + 4;
     const high = menu.childElementCount * 40 + 12;
     menu.style.top = `${below + high > window.innerHeight ? Math.max(8, place.top - 4 - high) : below}px`;
-  });
+  }
+
   menu.addEventListener("toggle", (event) => event.newState === "open" && menu.firstElementChild?.focus());
   menu.addEventListener("keydown", (event) => {
     const all = [...menu.children];
@@ -87,11 +120,10 @@ export function menuButton(label, items, options = {}) {
     event.preventDefault();
     all.at((all.indexOf(document.activeElement) + step) % all.length).focus();
   });
-  window.addEventListener("scroll", () => menu.matches(":popover-open") && menu.hidePopover(), { passive: true });
 
-  function entry({ label: words, symbol, act, href, danger }) {
+  function entry({ label: words, symbol, act, href, download, danger }) {
     const look = { class: danger ? "danger" : "", role: "menuitem" };
-    if (href) return h("a", { ...look, href }, icon(symbol), words);
+    if (href) return h("a", { ...look, href, download, click: () => menu.hidePopover() }, icon(symbol), words);
     const click = () => {
       menu.hidePopover();
       act();

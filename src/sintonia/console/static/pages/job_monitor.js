@@ -1,7 +1,7 @@
 // The job's curves, and its checkpoints.
 
 import { call, own, v1 } from "../api.js";
-import { LineChart } from "../chart.js";
+import { LineChart, upTo } from "../chart.js";
 import { button, fill, h, icon } from "../dom.js";
 import { count, decimal, measure, percent } from "../format.js";
 import { idOf, isFinal } from "../jobs.js";
@@ -147,7 +147,8 @@ export class Monitor {
     if (!checkpoints.length) return fill(this.checkpoints);
     const evals = this.data[CHARTS[0].eval];
     const trains = this.data[CHARTS[0].train];
-    const at = (series, step) => series?.values[series.steps.indexOf(Number(step))];
+    // A long series lacks some steps; the one before is as good as the mean of a batch can be.
+    const at = (series, step) => series?.values[upTo(series.steps, Number(step))];
     const losses = checkpoints.map(({ step }) => at(evals, step));
     const least = Math.min(...losses.filter((loss) => loss !== undefined));
     const rows = checkpoints.map((checkpoint, i) => {
@@ -203,7 +204,9 @@ export class Monitor {
 /** All steps of some series, and each series as a map from step to value. */
 function columnsOf(series) {
   const columns = {};
-  for (const [name, { steps, values }] of Object.entries(series)) columns[name] = new Map(steps.map((step, i) => [step, values[i]]));
+  const order = CHARTS.flatMap((chart) => [chart.train, chart.eval]);
+  const place = ([name]) => (order.includes(name) ? order.indexOf(name) : order.length);
+  for (const [name, { steps, values }] of Object.entries(series).sort((a, b) => place(a) - place(b))) columns[name] = new Map(steps.map((step, i) => [step, values[i]]));
   const steps = [...new Set(Object.values(columns).flatMap((column) => [...column.keys()]))].sort((a, b) => a - b);
   return [steps, columns];
 }
