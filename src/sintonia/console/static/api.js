@@ -70,8 +70,9 @@ async function send(url, request) {
   return response;
 }
 
-/** Sign-in will begin here: whoever gets a 401 is nobody yet. */
+/** Sign-in will begin here. */
 async function refusal(response) {
+  if (response.status === 401) return new ApiError(t("error.signIn"), 401);
   const told = await response.json().catch(() => ({}));
   const { message, status } = told.error ?? {};
   return new ApiError(message || t("error.strange", { status: response.status }), response.status, status);
