@@ -446,6 +446,18 @@ def test_a_batch_that_is_none(server: Server, body: bytes) -> None:
     refused(server.request("POST", "/batch/storage/v1", content=body), 400, "invalid")
 
 
+@pytest.mark.parametrize("query", ["alt=media", "alt=%6dedia", "%61lt=media", "alt=json&alt=media"])
+def test_a_batch_gives_out_no_contents(server: Server, query: str) -> None:
+    put(server, "batch/media", b"abc")
+    assert b"without media" in batch(server, f"GET {at('batch/media')}?{query} HTTP/1.1").content
+
+
+def test_a_content_type_is_read_in_no_time(server: Server) -> None:
+    """The library takes the square of its length, 8 s for this one, in which nobody else was answered."""
+    headers = {"Content-Type": 'multipart/mixed; a="' + ";" * 60_000}
+    refused(server.request("POST", "/batch/storage/v1", content=b"--b--", headers=headers), 400, "invalid")
+
+
 def test_a_batch_has_a_limit(server: Server) -> None:
     refused(batch(server, *["GET /storage/v1/b?project=p HTTP/1.1"] * 1001), 400, "invalid")
 

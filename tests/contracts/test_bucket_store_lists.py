@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,11 @@ def write(pattern: list) -> str:  # type: ignore[type-arg]
     return "".join(part if isinstance(part, str) else "{" + ",".join(map(write, part)) + "}" for part in pattern)
 
 
+def ways(pattern: list) -> int:  # type: ignore[type-arg]
+    """How many patterns without braces it stands for."""
+    return prod(sum(map(ways, part)) for part in pattern if isinstance(part, list))
+
+
 def stars_meet(pattern: list) -> bool:  # type: ignore[type-arg]
     """Written one behind the other, they are read as others."""
     pairs = pairwise(pattern)
@@ -122,7 +128,7 @@ def matches(pattern: list, name: str) -> bool:  # type: ignore[type-arg]
 @settings(max_examples=300, deadline=None)
 @given(patterns, st.text("ab/*.é", max_size=7))
 def test_a_glob_matches_what_the_model_says(pattern: list, name: str) -> None:  # type: ignore[type-arg]
-    assume(not stars_meet(pattern))
+    assume(not stars_meet(pattern) and ways(pattern) <= 100)
     text = write(pattern)
     assert bool(compile_glob(text).fullmatch(name)) == matches(pattern, name), text
 
@@ -149,7 +155,9 @@ def test_globs_of_the_documentation() -> None:
     ]
 
 
-@pytest.mark.parametrize("glob", ["{a", "{" * 3000, "{a,b}" * 50, "[b-a]", "{" * 90, "{a,{b,c}"])
+@pytest.mark.parametrize(
+    "glob", ["{a", "{" * 3000, "{a,b}" * 50, "[b-a]", "{" * 90, "{a,{b,c}", "a" * 9000, "{a,b}" * 6 + "a" * 200]
+)
 def test_globs_that_cannot_be_read_are_refused(glob: str) -> None:
     with pytest.raises(InvalidArgument, match="matchGlob"):
         compile_glob(glob)

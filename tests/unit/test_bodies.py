@@ -133,6 +133,14 @@ async def test_half_a_character_is_refused(body: str) -> None:
     await refused(body[:-1] + ",}", "/resource")
 
 
+async def test_a_name_twice_among_very_many_is_found_without_comparing_all_with_all() -> None:
+    """Compared each with each they kept the whole server waiting for minutes, and this test."""
+    names = "".join(f'"{number}": 0, ' for number in range(70_000))
+    answer = await post("{" + names + '"a": 0, "a": 0}')
+    assert answer.status_code == 400
+    assert 'the name "a" twice' in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("body", ["[]", "3", '"x"', "[{}]"])
 async def test_a_root_that_is_no_object_is_refused(body: str) -> None:
     assert "Root element must be a message" in await refused(body, "/resource")

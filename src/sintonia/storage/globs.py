@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from sintonia.errors import InvalidArgument
 
 _MOST_ALTERNATIVES = 100
+_MOST_CHARACTERS = 8192
 _PART = re.compile(r"\*{2,}|\[[!^]?\]?[^\]]*\]|\\.|.", re.DOTALL)
 
 
@@ -20,9 +21,13 @@ def compile_glob(glob: str) -> re.Pattern[str]:
         parts = (match.group() for match in _PART.finditer(glob))
         if glob.count("{") > _MOST_ALTERNATIVES:
             raise ValueError(f"it has over {_MOST_ALTERNATIVES} braces")
-        return re.compile("|".join(map(_pattern, _alternatives(parts, inside=False))), re.DOTALL)
+        # Making a regular expression takes a thousand times as long as sending it, and Python keeps it.
+        alternatives = _alternatives(parts, inside=False) if len(glob) <= _MOST_CHARACTERS else None
+        if alternatives is None or sum(map(len, alternatives)) > _MOST_CHARACTERS:
+            raise ValueError(f"it has over {_MOST_CHARACTERS} characters, those in each choice of its braces counted")
+        return re.compile("|".join(map(_pattern, alternatives)), re.DOTALL)
     except (ValueError, re.error) as error:
-        raise InvalidArgument(f"Invalid value for matchGlob: '{glob}': {error}.") from None
+        raise InvalidArgument(f"Invalid value for matchGlob: '{glob[:200]}': {error}.") from None
 
 
 def _alternatives(parts: Iterator[str], *, inside: bool) -> list[list[str]]:

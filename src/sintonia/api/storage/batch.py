@@ -77,7 +77,7 @@ class _Inner:
         headers, body = _message(rest)
         own = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         url = urlsplit(words[1])
-        if not url.path.startswith("/storage/v1/") or "alt=media" in url.query:
+        if not url.path.startswith("/storage/v1/") or "media" in parse_qs(url.query).get("alt", []):
             raise InvalidArgument(
                 f"Invalid part of a batch: {words[1][:200]}; it may have requests for /storage/v1/ without media."
             )

@@ -18,6 +18,7 @@ from sintonia.resources.base import JsonObject
 
 BLOCK = 2**20
 _LONGEST_HEAD = 2**16
+_LONGEST_CONTENT_TYPE = 1000
 
 
 async def blocks(request: Request) -> AsyncIterator[bytes]:
@@ -56,7 +57,7 @@ def as_object(document: object) -> JsonObject:
 def boundary_of(content_type: str, kind: str) -> bytes:
     """The boundary that a header names, as it is written there. Raises InvalidArgument."""
     header = Message()
-    header["Content-Type"] = content_type
+    header["Content-Type"] = content_type[:_LONGEST_CONTENT_TYPE]  # takes the square of its length to read
     found = header.get_param("boundary")
     if header.get_content_type() != kind or not isinstance(found, str) or not 1 <= len(found) <= 200:
         raise InvalidArgument(f"Invalid Content-Type: '{content_type[:200]}'; it must be {kind} with a boundary.")
