@@ -18,6 +18,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 from typer.testing import CliRunner
 
+from server import PATIENCE
 from sintonia.api.grpc.descriptors import Descriptors, prepare
 from sintonia.api.grpc.in_process import InProcess
 from sintonia.api.grpc.rules import Binding, HttpRequest
@@ -157,7 +158,7 @@ def test_the_application_is_told_when_its_client_leaves() -> None:
             async for piece in reply.pieces():
                 assert (reply.status, piece) == (200, b"piece")
                 break
-        await inside.finish()
+        await inside.finish(PATIENCE)
         assert ended.is_set()
 
     asyncio.run(leave())

@@ -52,7 +52,7 @@ def render(document: JsonObject) -> str:
     groups: dict[str, list[JsonObject]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            content = operation["responses"]["200"].get("content", {})
+            content = operation["responses"].get("200", {}).get("content", {})
             groups.setdefault(operation["tags"][0], []).append(
                 {
                     "method": method.upper(),
