@@ -208,6 +208,32 @@ def test_a_job_is_watched_live_and_cancelled(visitor: Visitor, server: Server) -
     assert server.finished_job(job)["state"] == "JOB_STATE_CANCELLED"
 
 
+def test_a_validation_that_is_told_late_is_not_lost(visitor: Visitor, tuned: str) -> None:
+    """A step's training may be seen before its validation."""
+    page = visitor.open(page_of(tuned))
+    found = page.evaluate(
+        """async () => {
+            const { static: at } = JSON.parse(document.getElementById("config").textContent);
+            const { grow, whatFollows } = await import(`${at}/series.js`);
+            const known = {};
+            const asked = [whatFollows(known) ?? null];
+            const news = [
+                grow(known, { train: { steps: [1, 2], values: [9, 8] } }),
+                grow(known, { train: { steps: [2], values: [8] } }),
+                grow(known, { train: { steps: [2, 3], values: [8, 7] }, eval: { steps: [2], values: [6] } }),
+            ];
+            asked.push(whatFollows(known));
+            return { known, news, asked };
+        }"""
+    )
+    assert found["news"] == [True, False, True]
+    assert found["asked"] == [None, 2]
+    assert found["known"] == {
+        "train": {"steps": [1, 2, 3], "values": [9, 8, 7]},
+        "eval": {"steps": [2], "values": [6]},
+    }
+
+
 def test_first_paint_and_chart(visitor: Visitor, long: str, capsys: Any) -> None:
     """Told, not judged: machines differ. The aims are 300 and 700 ms, for 5,000 points in each of three charts."""
     page = visitor.open(page_of(long))

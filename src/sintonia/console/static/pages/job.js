@@ -39,9 +39,8 @@ async function look() {
     show(progress, series.series);
     return isFinal(job.state) ? "done" : true;
   }
-  const { last } = parts.monitor;
   const [progress, { series }] = await Promise.all([
-    call("GET", own(`${name}/progress`)), call("GET", own(`${name}/metrics`), { query: { after: last } }),
+    call("GET", own(`${name}/progress`)), call("GET", own(`${name}/metrics`), { query: { after: parts.monitor.after } }),
   ]);
   const before = page.progress;
   const turned = progress.state !== before.state || progress.tuningJobState !== before.tuningJobState;

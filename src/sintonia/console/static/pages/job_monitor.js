@@ -7,6 +7,7 @@ import { count, decimal, measure, percent } from "../format.js";
 import { idOf, isFinal } from "../jobs.js";
 import { language, t } from "../page.js";
 import { copyButton, emptyState, toast } from "../parts.js";
+import { grow, whatFollows } from "../series.js";
 
 const CHARTS = [
   { key: "loss", train: "/train_total_loss", eval: "/eval_total_loss", format: decimal, inTable: measure },
@@ -25,7 +26,6 @@ export class Monitor {
     this.name = name;
     this.changed = changed;
     this.data = {};
-    this.last = undefined;
     this.state = {};
 
     this.smoothing = h("input", { type: "range", min: "0", max: "0.95", step: "0.05", value: "0", "aria-label": t("chart.smoothing"), input: () => this.#settings() });
@@ -60,18 +60,16 @@ export class Monitor {
     this.element = h("div", { class: "stack" }, this.curves, this.nothing, this.checkpoints);
   }
 
-  /** `series` is what was told since `last`; or everything, the first time. */
+  /** The step behind which `show` is to be told more. */
+  get after() {
+    return whatFollows(this.data);
+  }
+
+  /** `series` is what was told behind `after`; or everything, the first time. */
   show(job, progress, series) {
     this.job = job;
-    for (const [name, { steps, values }] of Object.entries(series)) {
-      const known = (this.data[name] ??= { steps: [], values: [] });
-      known.steps.push(...steps);
-      known.values.push(...values);
-    }
-    const news = Object.keys(series).length > 0;
+    const news = grow(this.data, series);
     this.#showEmpty(progress.state);
-    const ends = Object.values(this.data).map(({ steps }) => steps.at(-1) ?? -1);
-    this.last = ends.length ? Math.max(...ends) : undefined;
     const checkpoints = job.tunedModel?.checkpoints ?? [];
     const marked = JSON.stringify([checkpoints, job.tunedModel, isFinal(progress.state)]);
     if (news || marked !== this.state.marked) {
