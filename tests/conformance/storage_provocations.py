@@ -65,12 +65,13 @@ def batch(content: str, kind: str = "multipart/mixed; boundary=b") -> Provoke:
     return call("POST", "/batch/storage/v1", headers={"Content-Type": kind}, content=content.encode())
 
 
-def inside(request: str) -> Provoke:
-    """The answer to the one request of a batch."""
+def inside(request: str, *, take_last: bool = False) -> Provoke:
+    """The answer to the one request of a batch, or to the last."""
 
     def provoke(server: Server) -> httpx.Response:
         whole = batch(f"--b\nContent-Type: application/http\n\n{request}\n--b--")(server)
-        head, _, body = whole.text.partition("HTTP/1.1 ")[2].partition("\r\n\r\n")
+        answer = whole.text.rpartition("HTTP/1.1 ") if take_last else whole.text.partition("HTTP/1.1 ")
+        head, _, body = answer[2].partition("\r\n\r\n")
         text = body.rpartition("\r\n--batch")[0]
         kind = {"content-type": "application/json; charset=UTF-8"}
         return httpx.Response(int(head[:3]), headers=kind, text=text.rstrip("\r"))
@@ -109,6 +110,8 @@ REQUESTS: dict[str, Provoke] = {
     "a storage body that is no object": call("PATCH", OBJECT, json=[]),
     "metadata that is no object": patch(metadata="x"),
     "metadata with a number": patch(metadata={"a": 1}),
+    "metadata over the limit": patch(metadata={"a": "x" * 8192}),
+    "a content type over the limit": patch(contentType="x" * 1025),
     "a content type on two lines": patch(contentType="a\nb"),
     "an object that is to be held": patch(temporaryHold=True),
     "access control lists of an object": call("GET", f"{OBJECT}/acl"),
@@ -145,5 +148,8 @@ REQUESTS: dict[str, Provoke] = {
     "a batch of no parts": batch("--b--"),
     "a batch of too many parts": batch("--b\n\nGET /\n" * 1001 + "--b--"),
     "a part of a batch that is no request": inside("nonsense"),
+    "a part of a batch whose answers are too large (setting `max_request_bytes`)": inside(
+        "\n--b\n\n".join([f"GET {BUCKET} HTTP/1.1\n"] * 200), take_last=True
+    ),
     "a part of a batch for another API": inside("GET /v1/projects/p/locations/l/tuningJobs HTTP/1.1\n"),
 }

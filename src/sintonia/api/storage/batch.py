@@ -42,10 +42,14 @@ def routes() -> APIRouter:
     async def batch(request: Request) -> Response:
         parts = _parts(request.headers.get("content-type", ""), await _body(request))
         turn = asyncio.Semaphore(_ALONGSIDE)
+        room: int = request.app.state.max_request_bytes
 
         async def answer(part: bytes) -> bytes:
+            nonlocal room
             async with turn:
-                return await _answer(request, part)
+                told = await _answer(request, part, is_room=room > 0)
+                room -= len(told)
+                return told
 
         boundary = f"batch_{secrets.token_hex(16)}"
         answers = await asyncio.gather(*map(answer, parts))
@@ -117,10 +121,14 @@ class _Inner:
         return b"\r\n".join([*lines, b"", bytes(self.answer)])
 
 
-async def _answer(request: Request, part: bytes) -> bytes:
+async def _answer(request: Request, part: bytes, *, is_room: bool) -> bytes:
     head, text = _message(part)
     content_id = head.get("content-id", "").strip("<>")
     try:
+        if not is_room:  # all answers are held until the last: a thousand lists would take the whole memory
+            raise InvalidArgument(
+                "The answers to this batch are too large together; nothing was done for this request."
+            )
         inner = _Inner.parse(text)
         await _call(request.app, inner, request.scope)
     except InvalidArgument as error:

@@ -19,6 +19,9 @@ _FIELDS = {
     "contentLanguage": "content_language",
     "cacheControl": "cache_control",
 }
+# Characters of a field that becomes a header, and bytes of all names and values of a map, as the cloud limits it.
+_LONGEST_HEADER = 1024
+_MOST_BYTES = 8192
 # What would be a promise: to keep, to lock or to encrypt.
 _OBJECT_PROMISES = ("temporaryHold", "eventBasedHold", "retention", "kmsKeyName", "customerEncryption")
 _BUCKET_PROMISES = {
@@ -127,13 +130,18 @@ def _texts(name: str, value: object, *, old: Mapping[str, str]) -> dict[str, str
     for key, text in value.items():
         if text is not None and not isinstance(text, str):
             raise InvalidArgument(f"Invalid value for {name}['{key}']: it must be a text.")
-    return {key: text for key, text in {**old, **value}.items() if text is not None}
+    told = {key: text for key, text in {**old, **value}.items() if text is not None}
+    if sum(len(key.encode()) + len(text.encode()) for key, text in told.items()) > _MOST_BYTES:
+        raise InvalidArgument(f"Invalid value for {name}: its names and values may have {_MOST_BYTES} bytes together.")
+    return told
 
 
 def _header_value(name: str, value: object) -> str | None:
     """What comes back as a header of a download, and must not become two."""
     if value is not None and not (isinstance(value, str) and value.isprintable() and value.isascii()):
         raise InvalidArgument(f"Invalid value for {name}: it must be a text of printable ASCII characters.")
+    if value and len(value) > _LONGEST_HEADER:
+        raise InvalidArgument(f"Invalid value for {name}: it may have {_LONGEST_HEADER} characters.")
     return value or None
 
 
