@@ -80,7 +80,7 @@ def test_openapi_describes_every_route_by_its_messages(server: Server) -> None:
         (method, path, operation)
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
-        if not path.startswith(("/storage/", "/upload/", "/download/", "/batch/"))  # another company's API, described by it
+        if not path.startswith(("/storage/", "/upload/", "/download/", "/batch/"))  # described by another company
     ]
     assert len(operations) > 20
     for method, path, operation in operations:

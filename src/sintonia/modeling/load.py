@@ -49,6 +49,7 @@ def load_base_model(
         attn_implementation=attention,
         local_files_only=True,
         trust_remote_code=False,
+        use_safetensors=True,  # the other format can hold code
     )
     model.to(device)
     model.eval()
