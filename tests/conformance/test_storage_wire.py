@@ -474,6 +474,26 @@ def test_what_there_is_not_is_said(server: Server) -> None:
     refused(server.request("POST", place + "&kmsKeyName=k", content=b"x"), 400, "notImplemented")
 
 
+def test_what_clients_look_for_on_their_way(server: Server) -> None:
+    bucket = f"/storage/v1/b/{BUCKET}"
+    assert server.call("GET", f"{bucket}/storageLayout")["hierarchicalNamespace"] == {"enabled": False}
+    assert server.call("GET", f"{bucket}/iam")["bindings"] == []
+    for part in ("folders", "managedFolders", "anywhereCaches", "notificationConfigs"):
+        assert server.call("GET", f"{bucket}/{part}")["items"] == []
+        refused(server.request("GET", f"/storage/v1/b/nowhere/{part}"), 404, "notFound")
+        refused(server.request("POST", f"{bucket}/{part}", json={}), 400, "notImplemented")
+    refused(server.request("PUT", f"{bucket}/iam", json={"bindings": []}), 400, "notImplemented")
+
+
+def test_an_answer_without_a_body_is_no_matter_for_fields(server: Server) -> None:
+    """gsutil names fields when it starts an upload."""
+    place = f"/upload/storage/v1/b/{BUCKET}/o?uploadType=resumable&name=chosen&fields=size"
+    started = server.request("POST", place, json={})
+    assert (started.status_code, started.content) == (200, b"")
+    assert server.request("PUT", started.headers["location"].removeprefix(server.url), content=b"x").status_code == 200
+    server.request("DELETE", at("chosen"))
+
+
 def test_samples_are_read_only(server: Server) -> None:
     samples = "/storage/v1/b/cloud-samples-data"
     item = server.call("GET", samples + "/o")["items"][0]

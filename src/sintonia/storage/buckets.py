@@ -124,7 +124,10 @@ class BucketStore:
         with folder.locked():
             when.check(folder.describe())
             if folder.record_files():
-                raise BucketNotEmpty(f"The bucket '{name}' is not empty; delete its objects first.")
+                # The first sentence is the one by which gsutil knows this.
+                raise BucketNotEmpty(
+                    f"The bucket you tried to delete is not empty. Delete the objects of '{name}' first."
+                )
             trash = self._root / f"{TRASH}{os.urandom(16).hex()}"
             folder.path.rename(trash)  # at one moment it is gone, with all that is in it
             sync_directory(self._root)
