@@ -109,7 +109,13 @@ def serve(settings: Settings) -> None:
 
 def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | None = None) -> FastAPI:
     """The whole server as one ASGI application, which starts and stops its parts with its lifespan."""
-    for directory in (settings.home, settings.runs_dir, settings.logs_dir, settings.buckets_dir):
+    for directory in (
+        settings.home,
+        settings.runs_dir,
+        settings.logs_dir,
+        settings.buckets_dir,
+        settings.validations_dir,
+    ):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.database)
     catalog = Catalog.load(cache=settings.cache, entries=settings.base_models, aliases=settings.aliases)

@@ -180,6 +180,10 @@ def test_valid_credentials_pass_amid_a_flood_of_others(server: SignedInServer) -
         server.ask("GET", JOBS, "guess", headers={"x-forwarded-for": f"2001:db8::{n:x}"}).status_code for n in range(25)
     ]
     assert codes[-1] == 429, "addresses of one network count as one"
+    mapped = [server.ask("GET", JOBS, "guess", headers={"x-forwarded-for": f"::ffff:10.2.2.{n}"}) for n in range(25)]
+    assert mapped[-1].status_code == 401, "of IPv4 each is one, however it is written"
+    made_up = [server.ask("GET", JOBS, "guess", headers={"x-forwarded-for": f"somebody {n}"}) for n in range(25)]
+    assert made_up[-1].status_code == 429, "what is no address counts as one"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -541,6 +542,16 @@ async def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path, content: str
         path.write_text(content)
     with pytest.raises(Unavailable, match="cannot be opened"):
         await Database(f"sqlite:///{path}").open()
+
+
+async def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'db'}")
+    await database.open()
+    await database.write(lambda tx: tx.execute(text("CREATE TABLE x (y)")))
+    modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    await database.close()
+    assert modes.keys() >= {"db", "db-wal"}
+    assert set(modes.values()) == {0o600}
 
 
 @pytest.mark.parametrize("url", ["mysql://localhost/db", "nonsense"])

@@ -80,6 +80,13 @@ def test_what_is_told_cannot_begin_a_line_of_its_own(tmp_path: Path) -> None:
     assert len(log.file.read_bytes().splitlines()) == 1
 
 
+def test_nothing_that_is_told_makes_a_line_long(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "audit.jsonl")
+    long = "x" * 60_000
+    log.write(Entry(long, long, long, long, 403, long, long))
+    assert log.file.stat().st_size < 10_000
+
+
 def test_a_log_that_was_moved_away_begins_anew(tmp_path: Path) -> None:
     log = AuditLog(tmp_path / "audit.jsonl")
     log.write(DONE)

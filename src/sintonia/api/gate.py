@@ -165,9 +165,10 @@ def _credentials(request: Request) -> set[str]:
 
 def _network_of(request: Request) -> str:
     """The client's address, or of IPv6 the network of one: who has one has all of it."""
-    host = request.client.host if request.client else ""
     try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else host
+        address = ipaddress.ip_address(request.client.host if request.client else "")
+    except ValueError:  # of a proxy that passes on what clients say, or none: all of these are one
+        return ""
+    if address.version == 4 or address.ipv4_mapped:
+        return str(address)
+    return str(ipaddress.ip_network((address, 64), strict=False))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
+import stat
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -147,6 +149,10 @@ def _use_wal(file: Path) -> None:
     Processes that switch a new file at the same moment are told that it is locked without any waiting, whatever
     the busy timeout is, so the waiting is done here.
     """
+    # A new one is its owner's alone, and SQLite makes those beside it alike. Nothing is opened here: to close it again
+    # would take the locks away that others in this process have on it.
+    with suppress(OSError):
+        os.mknod(file, 0o600 | stat.S_IFREG)
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:

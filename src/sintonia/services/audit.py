@@ -18,7 +18,8 @@ from sintonia.services.allowances import Allowance
 
 _log = logging.getLogger(__name__)
 
-_LONGEST_PATH = 1000
+_LONGEST = 1000
+"""Characters of what the asker chose; a head of 64 KiB holds longer paths, methods and addresses."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class AuditLog:
         if entry.code >= 400 and self._refusals.take(str(entry.code)):
             self._left_out += 1
             return
-        line = {"time": format_timestamp(datetime.now(UTC)), **vars(entry), "path": entry.path[:_LONGEST_PATH]}
+        line: dict[str, object] = {"time": format_timestamp(datetime.now(UTC))}
+        line |= {name: value[:_LONGEST] if isinstance(value, str) else value for name, value in vars(entry).items()}
         if self._left_out:
             line["refusalsLeftOut"] = self._left_out
         try:
