@@ -35,7 +35,8 @@ def _default_home() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "share") / "sintonia"
 
 
-def _default_cache() -> Path:
+def default_cache() -> Path:
+    """Where what can be made again lies, of all homes."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "sintonia"
 
@@ -63,7 +64,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     home: Path = Field(default_factory=_default_home, description="database, buckets, runs and logs lie here")
-    cache: Path = Field(default_factory=_default_cache, description="converted base models, shared by all homes")
+    cache: Path = Field(default_factory=default_cache, description="converted base models, shared by all homes")
     host: str = Field(default="127.0.0.1", description="address to listen on; without sign-in loopback only")
     port: int = Field(default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     sign_in: bool = Field(

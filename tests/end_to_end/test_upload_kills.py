@@ -162,6 +162,26 @@ def test_the_command_line_goes_on_up_and_down(server: Server, relay: Relay, tmp_
     assert back.read_bytes() == content
 
 
+def test_the_command_line_goes_on_behind_its_own_death(server: Server, relay: Relay, tmp_path: Path) -> None:
+    content = os.urandom(1 << 20) * 20
+    file = tmp_path / "orphan.bin"
+    file.write_bytes(content)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "sintonia", "--url", relay.url, "--json", "cp", str(file), "gs://kills/cli/"]
+    first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    relay.when_sent = (9 << 20, first.kill)
+    assert first.wait(PATIENCE) == -9
+    assert len(list((tmp_path / "cache").rglob("uploads/*"))) == 1
+    before = relay.sent
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stderr
+    stored = json.loads(done.stdout)
+    assert stored["md5Hash"] == b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+    assert relay.sent - before < len(content) - (8 << 20) + HEADS, "the piece that had arrived was sent again"
+    assert list((tmp_path / "cache").rglob("uploads/*")) == []
+
+
 def test_memory_does_not_grow_with_an_object(server: Server) -> None:
     """By what the server takes at most, beside an object several times as large."""
     assert server.process

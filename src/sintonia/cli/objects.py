@@ -133,14 +133,19 @@ def remove(
 def upload_file(session: Session, path: Path, destination: str) -> Json:
     """Put the file ``path`` at ``gs://BUCKET/OBJECT``, or under its own name at ``gs://BUCKET/`` or a folder."""
     from sintonia.cli.transfers import upload
+    from sintonia.cli.unfinished import Unfinished
+    from sintonia.settings import default_cache
 
     bucket, name = parse_uri(destination)
     if not name or name.endswith("/"):
         name += path.name
     try:
-        size = path.stat().st_size
+        size, changed = path.stat().st_size, path.stat().st_mtime_ns
+        begun = Unfinished(default_cache() / "uploads", session.api.url, bucket, name, path.resolve(), size, changed)
         with path.open("rb") as stream, _bar(session.err, f"uploading {path.name}", size) as count:
-            return upload(session.api, bucket, name, stream, size=size, count=count, tell=session.err.print)
+            return upload(
+                session.api, bucket, name, stream, size=size, begun=begun, count=count, tell=session.err.print
+            )
     except OSError as error:
         raise CommandFailed("INVALID_ARGUMENT", f"cannot read {path}: {error.strerror}") from None
 

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from sintonia.cli.failures import CommandFailed, ServerUnreachable
 from sintonia.cli.rest import Json, RestClient, failure_of
+from sintonia.cli.unfinished import Unfinished
 
 Count = Callable[[int], object]
 Tell = Callable[[str], object]
@@ -31,12 +32,14 @@ def upload(
     stream: BinaryIO,
     *,
     size: int,
+    begun: Unfinished | None = None,
     count: Count = lambda count: None,
     tell: Tell = lambda line: None,
 ) -> Json:
     """Put the ``size`` bytes of a seekable stream as an object, in pieces; answers the object's resource.
 
     Args:
+        begun: knows where an earlier run stopped, and is told for a later one.
         count: is given the number of bytes, whenever some have arrived.
         tell: is given a line when something breaks.
 
@@ -44,12 +47,20 @@ def upload(
         CommandFailed: the server refuses, or the stream has fewer bytes.
         ServerUnreachable: it did not come back.
     """
-    where = api.start_upload(bucket, name, size=size)
+    where = begun.read() if begun else None
+    asking = noted = where is not None
+    if where is None:
+        where = api.start_upload(bucket, name, size=size)
+        if begun and size > _PIECE:
+            begun.note(where)
     digest = hashlib.md5(usedforsecurity=False)
     arrived = digested = 0
-    asking = False
     waits = iter(_WAITS)
     while True:
+        stream.seek(digested)
+        while digested < arrived and (block := stream.read(min(_BLOCK, arrived - digested))):
+            digest.update(block)
+            digested += len(block)
         stream.seek(arrived)
         piece = b"" if asking else stream.read(min(_PIECE, size - arrived))
         end = arrived + len(piece)
@@ -70,6 +81,8 @@ def upload(
         else:
             if answer.status_code == 200:
                 count(size - arrived)
+                if begun:
+                    begun.forget()
                 stored: Json = answer.json()
                 return stored
             there = int(answer.headers.get("range", "bytes=0--1").removeprefix("bytes=0-")) + 1
@@ -81,6 +94,10 @@ def upload(
                 continue
             lost = failure_of(answer)
             if answer.status_code not in {308, *_TRY_AGAIN}:
+                if begun:
+                    begun.forget()
+                if noted and answer.status_code in {404, 410}:  # it has expired, or its bucket is another
+                    return upload(api, bucket, name, stream, size=size, begun=begun, count=count, tell=tell)
                 raise lost
         _wait(waits, lost, tell, f"{arrived} of {size} bytes have arrived")
         asking = True
