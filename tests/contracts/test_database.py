@@ -544,11 +544,15 @@ async def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path, content: str
         await Database(f"sqlite:///{path}").open()
 
 
+def _modes(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+
+
 async def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'db'}")
     await database.open()
     await database.write(lambda tx: tx.execute(text("CREATE TABLE x (y)")))
-    modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    modes = _modes(tmp_path)
     await database.close()
     assert modes.keys() >= {"db", "db-wal"}
     assert set(modes.values()) == {0o600}
