@@ -56,7 +56,7 @@ def names(page: Page) -> list[str]:
 def test_an_empty_project_says_how_to_begin(visitor: Visitor) -> None:
     page = visitor.open(console(project="empty"))
     expect(page.get_by_role("heading", name="No tuned models yet")).to_be_visible()
-    expect(page.get_by_text("sintonia jobs create")).to_be_visible()
+    expect(page.get_by_text("sintonia jobs create --project empty --location us-central1")).to_be_visible()
 
 
 def test_a_finished_job_in_the_list(visitor: Visitor, server: Server, tuned: str) -> None:

@@ -4,7 +4,7 @@ import { ApiError, call, own, v1 } from "../api.js";
 import { button, fill, h, icon, main, say, symbolButton } from "../dom.js";
 import { exactTime, measure, since } from "../format.js";
 import { actions, baseOf, idOf, isFinal, partDone, progressBar, stateChip, titleOf } from "../jobs.js";
-import { pageOf, parent, t } from "../page.js";
+import { pageOf, parent, place as region, project, t } from "../page.js";
 import { code, emptyState, errorState, loadingState, menuButton } from "../parts.js";
 import { poll } from "../poll.js";
 
@@ -197,7 +197,7 @@ function nothingFound() {
 }
 
 function nothingYet() {
-  const lines = `sintonia jobs create --base-model gemini-1.0-pro-002 --watch \\\n  --train gs://cloud-samples-data/ai-platform/generative_ai/sft_train_data.jsonl`;
+  const lines = `sintonia jobs create --project ${project} --location ${region} --watch \\\n  --base-model gemini-1.0-pro-002 \\\n  --train gs://cloud-samples-data/ai-platform/generative_ai/sft_train_data.jsonl`;
   return emptyState({
     symbol: "models", title: t("models.first.title"), text: t("models.first.text"),
     more: [h("div", { class: "first-model" }, code(lines, t("models.first.command")))],
