@@ -446,6 +446,12 @@ def test_a_batch_that_is_none(server: Server, body: bytes) -> None:
     refused(server.request("POST", "/batch/storage/v1", content=body), 400, "invalid")
 
 
+@pytest.mark.parametrize("project", ["*", "../x", "a\nb", "a" * 5000])
+def test_a_bucket_belongs_to_a_project_that_can_be(server: Server, project: str) -> None:
+    answer = server.request("POST", "/storage/v1/b", params={"project": project}, json={"name": "of-nobody"})
+    refused(answer, 400, "invalid")
+
+
 @pytest.mark.parametrize("query", ["alt=media", "alt=%6dedia", "%61lt=media", "alt=json&alt=media"])
 def test_a_batch_gives_out_no_contents(server: Server, query: str) -> None:
     put(server, "batch/media", b"abc")

@@ -21,8 +21,7 @@ class Parent:
     @classmethod
     def of(cls, project: str, location: str) -> Parent:
         """Raises InvalidArgument if either id is not a valid one."""
-        if not is_project(project):
-            raise InvalidArgument(f"Invalid resource field value in the request: project id '{project}' is not valid.")
+        check_project(project)
         if not LOCATION.fullmatch(location):
             raise InvalidArgument(
                 f"Invalid resource field value in the request: location '{location}' is not valid; "
@@ -46,6 +45,12 @@ class Parent:
 def is_project(text: str) -> bool:
     """Whether ``text`` can be the id of a project."""
     return PROJECT.fullmatch(text) is not None
+
+
+def check_project(text: str) -> None:
+    """Raises InvalidArgument if no project can have the id ``text``."""
+    if not is_project(text):
+        raise InvalidArgument(f"Invalid resource field value in the request: project id '{text[:100]}' is not valid.")
 
 
 def parse_id(text: str) -> int | None:

@@ -14,6 +14,7 @@ from sintonia.api.storage.resources import bucket_resource, labels_of
 from sintonia.api.storage.routing import StorageRoute
 from sintonia.errors import InvalidArgument
 from sintonia.resources.base import JsonObject
+from sintonia.resources.names import check_project
 from sintonia.storage import Bucket, BucketStore
 
 _BUCKETS = "/storage/v1/b"
@@ -31,6 +32,7 @@ def routes(store: BucketStore) -> APIRouter:
         if not isinstance(name, str):
             raise InvalidArgument("Required field 'name' is not set: the name of the bucket.")
         project = required(request.query_params, "project")
+        check_project(project)  # nobody could have a role in another, and so none could use the bucket
         bucket = await asyncio.to_thread(store.create_bucket, name, project, labels=labels_of(document))
         return _told(request, bucket)
 
