@@ -85,6 +85,9 @@ REQUESTS: dict[str, Provoke] = {
     "many failures in a row": many,
     "another's project": by_a(Role.ADMIN, "GET", JOBS.replace("/p/", "/theirs/")),
     "a change by a viewer": by_a(Role.VIEWER, "POST", JOBS),
+    "a bucket with the name of another project's metrics": as_root(
+        "POST", "/storage/v1/b?project=p", {"name": "sintonia-metrics-theirs"}
+    ),
     "a token without a name": as_root("POST", TOKENS, {"role": "VIEWER"}),
     "a token without a role": as_root("POST", TOKENS, {"displayName": "x"}),
     "a token for a project that cannot be": as_root(

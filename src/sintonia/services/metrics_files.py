@@ -25,6 +25,9 @@ from sintonia.storage.names import is_bucket_name
 
 _log = logging.getLogger(__name__)
 
+BUCKETS = "sintonia-metrics-"
+"""So begin the names of the buckets of metrics files."""
+
 
 @dataclass(frozen=True)
 class MetricsFiles:
@@ -43,7 +46,7 @@ class MetricsFiles:
             return None
         found = await self.database.read(lambda tx: metrics.behind(tx, record.id, -1))
         uri = ObjectUri(
-            _bucket_of(record.parent.project), f"{record.parent.location}/tuningJobs/{record.id}/metrics.jsonl"
+            bucket_of(record.parent.project), f"{record.parent.location}/tuningJobs/{record.id}/metrics.jsonl"
         )
         try:
             await asyncio.to_thread(self._put, self.storage.buckets, uri, record.parent.project, _lines(record, found))
@@ -60,10 +63,10 @@ class MetricsFiles:
         self.storage.put(str(uri), content, project=project, content_type="application/jsonl")
 
 
-def _bucket_of(project: str) -> str:
-    """Not every project's id can be a part of a bucket's name."""
-    name = f"sintonia-metrics-{project}"
-    return name if is_bucket_name(name) else f"sintonia-metrics-{hashlib.sha256(project.encode()).hexdigest()[:16]}"
+def bucket_of(project: str) -> str:
+    """Where the metrics files of a project lie. Not every project's id can be a part of a bucket's name."""
+    name = f"{BUCKETS}{project}"
+    return name if is_bucket_name(name) else f"{BUCKETS}{hashlib.sha256(project.encode()).hexdigest()[:16]}"
 
 
 def _lines(record: JobRecord, found: Mapping[str, Series]) -> bytes:
