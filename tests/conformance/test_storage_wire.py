@@ -537,5 +537,6 @@ def test_buckets_have_conditions_and_pages(server: Server) -> None:
     refused(server.request("PATCH", "/storage/v1/b/paged-1", params=old, json={}), 412, "conditionNotMet")
     refused(server.request("DELETE", "/storage/v1/b/paged-1", params=old), 412, "conditionNotMet")
     refused(server.request("GET", "/storage/v1/b/paged-1", params=old), 412, "conditionNotMet")
+    put(server, "something")
     refused(server.request("DELETE", f"/storage/v1/b/{BUCKET}"), 409, "conflict")
     assert server.request("DELETE", "/storage/v1/b/paged-1").status_code == 204
