@@ -59,7 +59,8 @@ def failed(server: Server) -> str:
     return name
 
 
-@pytest.fixture(scope="package")
+# Of a module: while playwright runs, so does an event loop of its own, in which no asynchronous test can run.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     found = shutil.which("chromium")
     if not found:
