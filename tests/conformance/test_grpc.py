@@ -217,16 +217,6 @@ def test_an_error_in_mid_stream_ends_the_call(server: Server, call: Caller) -> N
     assert call(GENERATE, asking())["candidates"]
 
 
-def test_stopping_ends_open_calls(server: Server, call: Caller) -> None:
-    stream = call(STREAM, ENDLESS)
-    next(stream)
-    assert server.terminate() < PATIENCE
-    with pytest.raises(grpc.RpcError) as failed:
-        list(stream)
-    assert failed.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
-    assert "Traceback" not in server.log.read_text()
-
-
 @pytest.mark.parametrize("path", [GENERATE, STREAM, "GenAiTuningService/CreateTuningJob"])
 @pytest.mark.parametrize("message", [b"\xff", b"\x0a\x05ab", bytes.fromhex("1a") * 5000, b"\x0b" * 5000])
 def test_bytes_that_are_no_message(server: Server, call: Caller, path: str, message: bytes) -> None:
@@ -248,3 +238,14 @@ def test_creating_is_done_once_by_the_name_of_the_request(server: Server, call: 
     assert (code, "was used before" in status["message"]) == (grpc.StatusCode.INVALID_ARGUMENT, True)
     rest = server.request("POST", f"/v1/{LOCATION}/tuningJobs", json=job, headers={"X-Request-Id": "one"})
     assert rest.json()["name"] == made[0], "over REST too"
+
+
+def test_stopping_ends_open_calls(server: Server, call: Caller) -> None:
+    # The last of this module: nothing answers after it.
+    stream = call(STREAM, ENDLESS)
+    next(stream)
+    assert server.terminate() < PATIENCE
+    with pytest.raises(grpc.RpcError) as failed:
+        list(stream)
+    assert failed.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+    assert "Traceback" not in server.log.read_text()

@@ -17,7 +17,7 @@ from sintonia.runs.layout import RunDirectory
 from sintonia.runs.spec import TrainingSpec
 from sintonia.services import tuning_requests
 from sintonia.services.pre_tuned import PreTunedModels
-from sintonia.storage import BucketStore
+from sintonia.storage import BucketStore, Storage, StorageConfig
 
 TRAIN = "gs://rows/train.jsonl"
 
@@ -47,12 +47,12 @@ def runs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def buckets(tmp_path: Path) -> BucketStore:
+def storage(tmp_path: Path) -> Storage:
     store = BucketStore(tmp_path / "buckets", None)
     store.create_bucket("rows", project="p")
     with store.write_object("rows", "train.jsonl") as writer:
         writer.write(str(shouting_rows(1)).encode())
-    return store
+    return Storage(StorageConfig(buckets_dir=tmp_path / "buckets"))
 
 
 def catalog(tiny: Path, alias: str) -> Catalog:
@@ -91,7 +91,7 @@ async def test_what_is_meant(database: Database, runs: Path) -> None:
             await models.find(PARENT, PreTunedModel(tuned_model_name=said))
 
 
-async def test_the_job_that_is_made(database: Database, runs: Path, buckets: BucketStore, tiny_model_dir: Path) -> None:
+async def test_the_job_that_is_made(database: Database, runs: Path, storage: Storage, tiny_model_dir: Path) -> None:
     _, first = await finish(database, 1)
     name = PARENT.model(first.id)
 
@@ -103,7 +103,7 @@ async def test_the_job_that_is_made(database: Database, runs: Path, buckets: Buc
             parent=PARENT,
             job_id=9,
             catalog=catalog(tiny_model_dir, alias),
-            buckets=buckets,
+            storage=storage,
             pre_tuned_models=PreTunedModels(database, runs),
         )
 
