@@ -31,6 +31,7 @@ from sintonia.executors.local_process import LocalProcessExecutor
 from sintonia.services.access import Authenticator, Role
 from sintonia.services.audit import AuditLog
 from sintonia.services.dataset_validations import DatasetValidations
+from sintonia.services.dataset_views import DatasetViews
 from sintonia.services.endpoint_changes import EndpointChanges
 from sintonia.services.endpoints import Endpoints
 from sintonia.services.experiments import Experiments
@@ -164,15 +165,16 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         outputs=Outputs(database, storage, settings.runs_dir),
         pre_tuned_models=pre_tuned_models,
     )
+    tuning_jobs = TuningJobs(
+        database=database,
+        catalog=catalog,
+        storage=storage,
+        pager=pager,
+        pre_tuned_models=pre_tuned_models,
+        runs_dir=settings.runs_dir,
+    )
     services = Services(
-        tuning_jobs=TuningJobs(
-            database=database,
-            catalog=catalog,
-            storage=storage,
-            pager=pager,
-            pre_tuned_models=pre_tuned_models,
-            runs_dir=settings.runs_dir,
-        ),
+        tuning_jobs=tuning_jobs,
         models=models,
         model_changes=ModelChanges(database, generation, settings.runs_dir),
         publisher_models=PublisherModels(catalog),
@@ -183,6 +185,7 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         tensorboards=Tensorboards(database, pager),
         generation=generation,
         validations=validations,
+        dataset_views=DatasetViews(tuning_jobs, validations, storage),
         buckets=buckets,
         gs_is_ours=storage.buckets is not None,
         catalog=catalog,

@@ -257,12 +257,15 @@ def test_what_is_anothers_is_not_there_under_a_project_of_ones_own(server: Signe
     experiment = f"tuning-experiment-{number}"
     paths = [
         *(f"/v1/{own}/{kind}/{number}" for kind in ("tuningJobs", "models", "endpoints")),
-        *(f"/sintonia/v1/{own}/tuningJobs/{number}/{part}" for part in ("progress", "metrics", "log", "datasetReport")),
+        *(
+            f"/sintonia/v1/{own}/tuningJobs/{number}/{part}"
+            for part in ("progress", "metrics", "log", "dataset", "datasetReport", "datasetRows")
+        ),
         f"/v1/{own}/models/{number}:listVersions", f"/v1/{own}/models/{number}:listCheckpoints",
         f"/v1/{own}/operations/{done.rpartition('/')[2]}", f"/ui/{own}/operations/{done.rpartition('/')[2]}",
         f"{store}/contexts/{experiment}", f"{store}/artifacts/tuning-experiment-run-{number}",
         f"{board}/experiments/{experiment}", f"{board}/experiments/{experiment}/runs",
-        validation, f"{validation}/datasetReport",
+        validation, f"{validation}/datasetReport", f"{validation}/datasetRows",
     ]  # fmt: skip
     for path in paths:
         assert server.ask("GET", path, token).status_code == 404, path

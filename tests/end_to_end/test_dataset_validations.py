@@ -103,6 +103,79 @@ def test_a_job_s_report_is_read_in_the_same_way(server: Server) -> None:
     assert "nextOffset" not in report
 
 
+def rows_of(server: Server, name: str, **asked: Any) -> JsonObject:
+    return server.call("GET", f"/sintonia/v1/{name}/datasetRows", params=asked)
+
+
+def learnt(row: JsonObject) -> str:
+    return "".join(span["text"] for sequence in row["sequences"] for span in sequence["spans"] if span["trained"])
+
+
+def test_a_validation_keeps_the_first_hundred_good_rows(server: Server) -> None:
+    good = validate(server, "gs://sets/long.jsonl", "gs://sets/held-out.jsonl.gz")["name"]
+    page = rows_of(server, good, start=99, limit=100)
+    assert (page["kept"], page["lastNumber"], page["previousNumber"]) == (100, 100, 1)
+    assert [(row["number"], learnt(row)) for row in page["rows"]] == [
+        (99, "DORA 98!<|im_end|>"),
+        (100, "ELI 99!<|im_end|>"),
+    ]
+    held_out = rows_of(server, good, dataset="validation")
+    assert (held_out["kept"], learnt(held_out["rows"][0])) == (10, "ANA 500!<|im_end|>")
+    bad = rows_of(server, validate(server, "gs://sets/bad.jsonl")["name"], limit=2)
+    assert (bad["kept"], bad["lastNumber"], bad["nextNumber"]) == (5, 155, 153)
+    assert [(row["number"], row["line"], learnt(row)) for row in bad["rows"]] == [
+        (151, 151, "ANA 0!<|im_end|>"),
+        (152, 152, "BO 1!<|im_end|>"),
+    ]
+    for wrong in ("dataset=both", "start=0", "limit=101", "start=x"):
+        assert server.request("GET", f"/sintonia/v1/{good}/datasetRows?{wrong}").status_code == 400
+
+
+def test_a_job_s_rows_are_there_before_it_trains_and_after_its_files_are_gone(server: Server) -> None:
+    rows = shouting_rows(30)
+    rows[9]["contents"][0]["parts"][0]["text"] = "much too long " * 500
+    train = server.upload("gs://sets/looked-at.jsonl", b"\n" + _lines(rows))
+    held_out = server.upload("gs://sets/looked-at-too.jsonl", shouting_rows(4))
+    first = server.create_job("tiny", "gs://sets/good.jsonl", epochCount=1000)["name"]
+    until(lambda: server.job(first)["state"] == "JOB_STATE_RUNNING", what="training", server=server)
+    job = server.create_job("tiny", train, held_out)["name"]
+    waiting = "TUNING_JOB_STATE_WAITING_FOR_CAPACITY"
+    until(lambda: server.job(job).get("tuningJobState") == waiting, what="its place in the queue", server=server)
+
+    told = server.call("GET", f"/sintonia/v1/{job}/dataset")
+    assert (told["training"]["examples"], told["training"]["categories"]) == (29, {"dropped": 1})
+    assert told["validation"]["statistics"]["userOutputTokenDistribution"]["buckets"]
+    assert (told["trainingFile"], told["validationFile"]) == ("UNCHANGED", "UNCHANGED")
+    page = rows_of(server, job, start=9, limit=2)
+    assert [(row["number"], row["line"]) for row in page["rows"]] == [(9, 10), (11, 12)]
+    assert (page["kept"], page["lastNumber"], page["previousNumber"], page["nextNumber"]) == (29, 30, 7, 12)
+    assert "rows" not in rows_of(server, job, start=31)
+    report = server.call("GET", f"/sintonia/v1/{job}/datasetReport")["lines"]
+    assert [(line["line"], line["category"]) for line in report] == [(11, "dropped")]
+    assert report[0]["excerpt"].startswith('{"contents": [{"role": "user", "parts": [{"text": "much too long')
+    assert len(report[0]["excerpt"]) < 400
+
+    for name in (first, job):
+        server.call("POST", f"/v1/{name}:cancel", {})
+        assert server.finished_job(name)["state"] == "JOB_STATE_CANCELLED"
+    server.upload(held_out, shouting_rows(5))
+    BucketStore(server.home / "buckets").delete_object("sets", "looked-at.jsonl")
+    later = server.call("GET", f"/sintonia/v1/{job}/dataset")
+    assert (later.pop("trainingFile"), later.pop("validationFile")) == ("DELETED", "CHANGED")
+    assert later == {kind: told[kind] for kind in ("training", "validation")}
+    assert rows_of(server, job, start=9, limit=2) == page
+    assert len(rows_of(server, job, dataset="validation")["rows"]) == 4
+
+
+def test_a_job_whose_dataset_is_bad_tells_why_and_shows_the_good_rows(server: Server) -> None:
+    job = server.finished_job(server.create_job("tiny", "gs://sets/bad.jsonl")["name"])["name"]
+    told = server.call("GET", f"/sintonia/v1/{job}/dataset")["training"]
+    assert (told["bad"], told["categories"]) == (150, {"invalid_contents_list": 75, "invalid_input": 75})
+    assert told["badLines"][1]["excerpt"] == "x"
+    assert rows_of(server, job)["kept"] == 5
+    assert not server.run(job).train_file.exists()
+
+
 def test_the_speed_of_the_last_job_is_used(server: Server) -> None:
     job = server.finished_job(server.create_job("tiny", "gs://sets/good.jsonl", epochCount=1)["name"])
     assert job["state"] == "JOB_STATE_SUCCEEDED", job
@@ -136,7 +209,7 @@ def test_other_namespaces_see_nothing(server: Server) -> None:
     told = validate(server, "gs://sets/good.jsonl")
     number = told["name"].rsplit("/", 1)[-1]
     for path in (f"projects/q/locations/us-central1/datasetValidations/{number}", f"{LOCATION}/datasetValidations/7"):
-        for tail in ("", "/datasetReport"):
+        for tail in ("", "/datasetReport", "/datasetRows"):
             response = server.request("GET", f"/sintonia/v1/{path}{tail}")
             assert (response.status_code, response.json()["error"]["status"]) == (404, "NOT_FOUND")
 
@@ -204,6 +277,15 @@ def test_the_command_line_says_the_same_here_and_there(server: Server, tmp_path:
         told["training"].pop("uri")
     assert good["training"] == there["training"]
     assert good["valid"] is there["valid"] is True
+
+    marked = "<|im_start|>user\nsay ana 0<|im_end|>\n<|im_start|>assistant\n⟦ANA 0!<|im_end|>⟧\n"
+    for address in (str(files["good.jsonl"]), "gs://sets/good.jsonl"):
+        told = json.loads(run(address, "--show", "2", "--json").stdout)
+        assert [row["number"] for row in told["rows"]["training"]] == [1, 2]
+        shown = run(address, "--show", "2")
+        assert "row 2 (line 2): " in shown.stdout
+        assert "row 3" not in shown.stdout
+        assert marked in shown.stdout
 
     shown = run(str(files["good.jsonl"]), "--validation", str(files["good.jsonl"]))
     assert shown.exit_code == 0, shown.output

@@ -35,6 +35,7 @@ from sintonia.base_models import Catalog
 from sintonia.services.access import Authenticator
 from sintonia.services.audit import AuditLog
 from sintonia.services.dataset_validations import DatasetValidations
+from sintonia.services.dataset_views import DatasetViews
 from sintonia.services.endpoint_changes import EndpointChanges
 from sintonia.services.endpoints import Endpoints
 from sintonia.services.experiments import Experiments
@@ -66,6 +67,7 @@ class Services:
     tensorboards: Tensorboards
     generation: Generation
     validations: DatasetValidations
+    dataset_views: DatasetViews
     buckets: BucketStore
     gs_is_ours: bool
     catalog: Catalog
@@ -121,7 +123,7 @@ def create_api(
     app.include_router(operations.routes(services.operations), prefix=f"/{operations.UI}", include_in_schema=False)
     app.include_router(storage.routes(services.buckets, gs_is_ours=services.gs_is_ours))
     app.include_router(own.routes(services.tuning_jobs, services.catalog))
-    app.include_router(datasets.routes(services.tuning_jobs, services.validations))
+    app.include_router(datasets.routes(services.tuning_jobs, services.validations, services.dataset_views))
     app.include_router(tokens.routes(services.tokens))
 
     app.include_router(health.routes(ready))

@@ -15,6 +15,7 @@ import typer
 
 from sintonia.cli.failures import FAILED, CommandFailed
 from sintonia.cli.listing import DEFAULT_LIMIT, Limit, PageSize, moment, number, show_list
+from sintonia.cli.rows import print_rows
 from sintonia.cli.session import Session, remote_command
 from sintonia.cli.watch import duration
 
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sintonia.datasets.examine import Source
+    from sintonia.datasets.kept_rows import KeptRow
+    from sintonia.resources.content import Conversation
     from sintonia.resources.datasets import Dataset, DatasetProgress
 
 Json = dict[str, Any]
 Advance = Callable[[Json], None]
 
+DATASETS = ("training", "validation")
 _SECONDS_BETWEEN_LOOKS = 0.3
 
 
@@ -49,6 +53,9 @@ def validate(
     validation: Annotated[
         str | None, typer.Option(metavar="FILE|gs://…", help="Validation set that is read as well.")
     ] = None,
+    show: Annotated[
+        int, typer.Option(min=0, max=100, help="How many rows to show as the model sees them, what it learns marked.")
+    ] = 0,
     home: Annotated[
         Path | None,
         typer.Option(help="For files here: home whose sintonia.toml to read. (env: SINTONIA_HOME)", show_default=False),
@@ -63,9 +70,10 @@ def validate(
         raise typer.BadParameter("the dataset and the validation set are both files, or both addresses such as gs://….")
     with _progress(session.err) as advance:
         if remote:
-            told = _validate_there(session, dataset, validation, base_model, advance)
+            told = _validate_there(session, dataset, validation, base_model, show, advance)
         else:
-            told = _validate_here(Path(dataset), Path(validation) if validation else None, base_model, home, advance)
+            files = Path(dataset), Path(validation) if validation else None
+            told = _validate_here(*files, base_model, show, home, advance)
     if told["state"] == "FAILED":
         raise CommandFailed("FAILED_PRECONDITION", str(told.get("error", {}).get("message", "it could not be read")))
     if session.as_json:
@@ -101,7 +109,7 @@ def delete_validation(
 
 
 def _validate_there(
-    session: Session, dataset: str, validation: str | None, base_model: str | None, advance: Advance
+    session: Session, dataset: str, validation: str | None, base_model: str | None, show: int, advance: Advance
 ) -> Json:
     asked = {"datasetUri": dataset, "validationDatasetUri": validation, "baseModel": base_model}
     body = {key: value for key, value in asked.items() if value}
@@ -110,18 +118,44 @@ def _validate_there(
         advance(told.get("progress", {}))
         time.sleep(_SECONDS_BETWEEN_LOOKS)
         told = session.api.get(f"/sintonia/v1/{told['name']}")
+    if show:
+        told["rows"] = {kind: _rows_there(session, told["name"], kind, show) for kind in DATASETS if kind in told}
     return told
 
 
+def _rows_there(session: Session, name: str, kind: str, show: int) -> list[Json]:
+    rows: list[Json] = []
+    start: int | None = 1
+    while start is not None and len(rows) < show:
+        asked = {"dataset": kind, "start": start, "limit": show - len(rows)}
+        page = session.api.get(f"/sintonia/v1/{name}/datasetRows", **asked)
+        rows += page.get("rows", [])
+        start = page.get("nextNumber")
+    return rows
+
+
+class _FirstRows:
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.rows: list[KeptRow] = []
+
+    def add(self, conversation: Conversation, *, number: int, line: int) -> None:
+        from sintonia.datasets.kept_rows import KeptRow
+
+        if len(self.rows) < self._most:
+            self.rows.append(KeptRow(number, line, conversation))
+
+
 def _validate_here(
-    dataset: Path, validation: Path | None, base_model: str | None, home: Path | None, advance: Advance
+    dataset: Path, validation: Path | None, base_model: str | None, show: int, home: Path | None, advance: Advance
 ) -> Json:
-    """The verdict as the server's resource tells it, but for its name."""
+    """The verdict as the server's resource tells it, but for its name; and ``rows`` if some are to be shown."""
     import os
 
     from sintonia.base_models import Catalog
     from sintonia.datasets.estimate import estimate, has_gpu
     from sintonia.datasets.examine import ProgressTeller, Reader, examine, held_to_limits
+    from sintonia.datasets.row_views import row_view
     from sintonia.model_families import open_family
     from sintonia.resources.datasets import DatasetValidation
     from sintonia.settings import Settings
@@ -129,7 +163,8 @@ def _validate_here(
     settings = Settings.load(home=home)
     catalog = Catalog.load(cache=settings.cache, entries=settings.base_models, aliases=settings.aliases)
     entry = catalog.find(base_model or next(iter(catalog.entries)))
-    reader = Reader(open_family(entry.family, catalog.directory(entry)), entry.id, catalog.max_example_tokens(entry))
+    family = open_family(entry.family, catalog.directory(entry))
+    reader = Reader(family, entry.id, catalog.max_example_tokens(entry))
     sources = [_source("training", dataset)]
     if validation is not None:
         sources.append(_source("validation", validation))
@@ -138,11 +173,15 @@ def _validate_here(
         advance(progress.to_wire())
 
     teller = ProgressTeller(tell, sum(source.size for source in sources))
+    firsts = [_FirstRows(show) for _ in sources]
     with Path(os.devnull).open("wb") as report:
-        reports = [examine(source, reader, progress=teller, report=report, rows=None) for source in sources]
+        reports = [
+            examine(source, reader, progress=teller, report=report, rows=first)
+            for source, first in zip(sources, firsts, strict=True)
+        ]
     training = reports[0]
     held_out = held_to_limits(reports[1], training) if len(reports) > 1 else None
-    return DatasetValidation(
+    told = DatasetValidation(
         dataset_uri=str(dataset),
         validation_dataset_uri=str(validation) if validation else None,
         base_model=entry.id,
@@ -159,6 +198,10 @@ def _validate_here(
             gpu=has_gpu(settings.device),
         ),
     ).to_wire()
+    if show:
+        views = [[row_view(row, family).to_wire() for row in first.rows] for first in firsts]
+        told["rows"] = dict(zip(DATASETS, views, strict=False))
+    return told
 
 
 def _source(dataset: Dataset, path: Path) -> Source:
@@ -174,7 +217,7 @@ def _source(dataset: Dataset, path: Path) -> Source:
 def _print(out: Console, told: Json) -> None:
     from rich.table import Table
 
-    reports = [(kind, told[kind]) for kind in ("training", "validation") if kind in told]
+    reports = [(kind, told[kind]) for kind in DATASETS if kind in told]
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for kind, _ in reports:
@@ -189,6 +232,9 @@ def _print(out: Console, told: Json) -> None:
         ("longest example", "longestExampleTokens"),
     ):
         table.add_row(label, *(f"{report[key]:,}" for _, report in reports))
+    for kind, rows in told.get("rows", {}).items():
+        print_rows(out, f"First rows of the {kind} dataset as the model sees them", rows)
+        out.print()
     out.print(f"{told['datasetUri']} for {told['baseModel']}", soft_wrap=True)
     out.print(table)
     for _, report in reports:

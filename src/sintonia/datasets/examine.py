@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from sintonia.datasets.lines import Line, read_lines
 from sintonia.datasets.row_errors import RowError
@@ -22,6 +23,7 @@ from sintonia.resources.content import Conversation
 from sintonia.resources.datasets import BadLine, Dataset, DatasetProgress, DatasetReport
 
 BAD_LINES_TOLD = 100
+EXCERPT_CHARACTERS = 300
 DROPPED_SHARE = 0.1
 PROGRESS_SECONDS = 1.0
 
@@ -32,12 +34,13 @@ VALIDATION_SHARE = 0.3
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset file. ``uri`` is what people know it by; what ``open`` gives can seek."""
+    """A dataset file. ``uri`` is what people know it by; what ``open`` gives can seek; ``version`` is its content's."""
 
     dataset: Dataset
     uri: str
     size: int
     open: Callable[[], BinaryIO]
+    version: str = ""
 
     @property
     def title(self) -> str:
@@ -51,6 +54,14 @@ class Reader:
     family: ModelFamily
     base_model: str
     max_example_tokens: int
+
+
+class RowTaker(Protocol):
+    """Gets the examples to learn from, as they are found."""
+
+    def add(self, conversation: Conversation, *, number: int, line: int) -> None:
+        """``number`` counts all rows of the file from 1, ``line`` its lines."""
+        ...
 
 
 @dataclass
@@ -78,13 +89,12 @@ class ProgressTeller:
 
 
 def examine(
-    source: Source, reader: Reader, *, progress: ProgressTeller, report: BinaryIO, rows: BinaryIO | None
+    source: Source, reader: Reader, *, progress: ProgressTeller, report: BinaryIO, rows: RowTaker
 ) -> DatasetReport:
     """Read the whole file.
 
     Args:
         report: gets every bad or dropped line, one JSON object a line.
-        rows: gets the kept examples, one Conversation a line; None if nobody wants them.
     """
     return _Examination(source, reader, progress, report).run(rows)
 
@@ -115,16 +125,16 @@ class _Examination:
         self._longest = 0
         self._bad_count = 0
         self._bad_lines: list[BadLine] = []
+        self._categories: Counter[str] = Counter()
 
-    def run(self, rows: BinaryIO | None) -> DatasetReport:
+    def run(self, rows: RowTaker) -> DatasetReport:
         source = self._source
         with source.open() as stream:
             for line in read_lines(stream):
                 self._rows += 1
                 conversation = self._check(line)
-                if conversation is not None and rows is not None:
-                    row = json.dumps(conversation.to_wire(), ensure_ascii=False, separators=(",", ":"))
-                    rows.write(row.encode() + b"\n")
+                if conversation is not None:
+                    rows.add(conversation, number=self._rows, line=line.number)
                 self._progress.look(source, stream, self._rows)
             self._progress.look(source, stream, self._rows, at_once=True)
         self._progress.bytes_before += source.size
@@ -139,6 +149,7 @@ class _Examination:
             longest_example_tokens=self._longest,
             problem=self._problem(),
             bad_lines=self._bad_lines,
+            categories=dict(self._categories.most_common()),
             statistics=self._statistics.result(),
         )
 
@@ -187,7 +198,9 @@ class _Examination:
             example=self._rows,
             category=category,
             reason=reason,
+            excerpt=_excerpt(line.content) if isinstance(line.content, str) else None,
         )
+        self._categories[category] += 1
         self._report.write(json.dumps(told.to_wire(), ensure_ascii=False).encode() + b"\n")
         return told
 
@@ -208,3 +221,7 @@ class _Examination:
                 f"{DROPPED_SHARE:.0%} that may be dropped; shorten or split them. The first: {first}"
             )
         return None
+
+
+def _excerpt(text: str) -> str:
+    return text if len(text) <= EXCERPT_CHARACTERS else text[:EXCERPT_CHARACTERS] + "…"

@@ -1,7 +1,7 @@
 """What the controller hands to the dataset process and what it gets back: files in the run directory.
 
-``prepare.json`` in; ``data/result.json`` out, written last, with the prepared rows beside it; meanwhile
-``data/progress.json``. Every bad or dropped line is told in ``data/report.jsonl``.
+``prepare.json`` in; ``data/result.json`` out, written last, with the prepared rows beside it (see ``kept_rows``);
+meanwhile ``data/progress.json``. Every bad or dropped line is told in ``data/report.jsonl``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sintonia.errors import ApiError, InvalidArgument
-from sintonia.resources.datasets import BadLine, DatasetProgress, DatasetReport, ReportPage
+from sintonia.resources.datasets import BadLine, Dataset, DatasetProgress, DatasetReport, ReportPage
 from sintonia.runs.layout import RunDirectory, write_atomically
 from sintonia.storage import StorageConfig
 
@@ -31,7 +31,7 @@ class PrepareSpec(BaseModel):
     family: str
     model_dir: Path
     max_example_tokens: int = Field(gt=0, description="longer examples are dropped")
-    keep_rows: bool = Field(default=True, description="false: only the verdict is wanted, no prepared rows")
+    keep_rows: bool = Field(default=True, description="false: only the verdict is wanted, and a few rows to look at")
 
 
 class PrepareResult(BaseModel):
@@ -46,6 +46,7 @@ class PrepareResult(BaseModel):
     message: str | None = None
     train: DatasetReport | None = None
     validation: DatasetReport | None = None
+    versions: dict[Dataset, str] = Field(default_factory=dict, description="of the objects that were read")
 
     def error(self) -> ApiError:
         """What a result that is not ``ok`` says."""
@@ -62,7 +63,7 @@ def result_file(run: RunDirectory) -> Path:
 
 
 def report_file(run: RunDirectory) -> Path:
-    """One JSON object a line: dataset, uri, line, example, category, reason; category ``dropped`` is no error."""
+    """One JSON object a line, a BadLine; category ``dropped`` is no error."""
     return run.data / "report.jsonl"
 
 

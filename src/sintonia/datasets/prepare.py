@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,9 +24,10 @@ from sintonia.datasets.handover import (
     result_file,
     spec_digest,
 )
+from sintonia.datasets.kept_rows import HEAD_ROWS, RowWriter, first_rows, whole_rows
 from sintonia.errors import ApiError, InvalidArgument, NotFound
 from sintonia.model_families import open_family
-from sintonia.resources.datasets import Dataset, DatasetProgress, DatasetReport
+from sintonia.resources.datasets import DATASETS, Dataset, DatasetProgress, DatasetReport
 from sintonia.runs.layout import RunDirectory, sync_directory, write_atomically
 from sintonia.storage import Storage
 
@@ -43,53 +44,56 @@ def prepare(run: RunDirectory) -> PrepareResult:
         spec, digest = read_prepare_spec(run), spec_digest(run)
         result_file(run).unlink(missing_ok=True)
         try:
-            train, validation = _prepare_sets(run, spec)
-            problems = [told.problem for told in (train, validation) if told and told.problem]
-            result = PrepareResult(
-                ok=not problems,
-                spec_digest=digest,
-                status=InvalidArgument.status if problems else None,
-                message="\n".join(problems) or None,
-                train=train,
-                validation=validation,
-            )
+            result = _prepare_sets(run, spec, digest)
         except ApiError as error:
             result = PrepareResult(ok=False, spec_digest=digest, status=error.status, message=error.message)
         write_atomically(result_file(run), json.dumps(result.model_dump(mode="json", by_alias=True)).encode() + b"\n")
         return result
 
 
-def _prepare_sets(run: RunDirectory, spec: PrepareSpec) -> tuple[DatasetReport, DatasetReport | None]:
+def _prepare_sets(run: RunDirectory, spec: PrepareSpec, digest: str) -> PrepareResult:
     def find(dataset: Dataset, uri: str) -> Source:
         """What is there now is what will be read, however long the other set takes."""
         try:
             opened = storage.open(uri, project=spec.project)
         except NotFound as error:
             raise NotFound(f"The {dataset} dataset {uri} cannot be read: {error.message}.") from None
-        return Source(dataset, uri, opened.found.size, lambda: opened.stream)
+        return Source(dataset, uri, opened.found.size, lambda: opened.stream, opened.found.version)
 
+    for dataset in DATASETS:
+        whole_rows(run, dataset).remove()
+        first_rows(run, dataset).remove()
     storage = Storage(spec.storage)
-    sources = [(find("training", spec.training_dataset_uri), run.train_file)]
+    sources = [find("training", spec.training_dataset_uri)]
     if spec.validation_dataset_uri is not None:
-        sources.append((find("validation", spec.validation_dataset_uri), run.validation_file))
-    else:
-        run.validation_file.unlink(missing_ok=True)
+        sources.append(find("validation", spec.validation_dataset_uri))
     reader = Reader(open_family(spec.family, spec.model_dir), spec.base_model, spec.max_example_tokens)
     progress = ProgressTeller(
-        lambda told: _write_progress(progress_file(run), told), sum(source.size for source, _ in sources)
+        lambda told: _write_progress(progress_file(run), told), sum(source.size for source in sources)
     )
     told: list[DatasetReport] = []
     with _Draft(report_file(run)) as report:
-        for source, output in sources:
-            draft: AbstractContextManager[_Draft | None] = _Draft(output) if spec.keep_rows else nullcontext()
-            with draft as rows:
-                found = examine(
-                    source, reader, progress=progress, report=report.stream, rows=rows.stream if rows else None
-                )
+        for source in sources:
+            files = whole_rows(run, source.dataset)
+            with _Draft(files.rows) as rows, _Draft(files.index) as index:
+                writer = RowWriter(rows.stream, index.stream, most=None if spec.keep_rows else HEAD_ROWS)
+                found = examine(source, reader, progress=progress, report=report.stream, rows=writer)
                 told.append(held_to_limits(found, told[0]) if told else found)
-                if rows and told[-1].problem:
-                    rows.discard()
-    return told[0], told[1] if len(told) > 1 else None
+                if told[-1].problem or not spec.keep_rows:
+                    # Nobody shall train on them.
+                    writer.cut()
+                    head = first_rows(run, source.dataset)
+                    rows.path, index.path = head.rows, head.index
+    problems = [report.problem for report in told if report.problem]
+    return PrepareResult(
+        ok=not problems,
+        spec_digest=digest,
+        status=InvalidArgument.status if problems else None,
+        message="\n".join(problems) or None,
+        train=told[0],
+        validation=told[1] if len(told) > 1 else None,
+        versions={source.dataset: source.version for source in sources},
+    )
 
 
 def _write_progress(path: Path, progress: DatasetProgress) -> None:
@@ -106,20 +110,14 @@ def _only_process(path: Path) -> Iterator[None]:
 
 
 class _Draft:
-    """A file that appears at ``path``, durable, only when the block has ended well and it was not discarded.
+    """A file that appears at ``path``, durable, only when the block has ended well; until then it may be given another.
 
     Safe for one process at a time: a draft left by a killed one is written anew.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._draft = path.with_name(f".{path.name}.partial")
-        self._wanted = True
-
-    def discard(self) -> None:
-        """Leave nothing at ``path``, not even what was there before."""
-        self._wanted = False
-        self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> _Draft:
         self.stream: BinaryIO = self._draft.open("wb")
@@ -127,11 +125,11 @@ class _Draft:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self.stream:
-            if kind is None and self._wanted:
+            if kind is None:
                 self.stream.flush()
                 os.fsync(self.stream.fileno())
-        if kind is None and self._wanted:
-            self._draft.replace(self._path)
-            sync_directory(self._path.parent)
+        if kind is None:
+            self._draft.replace(self.path)
+            sync_directory(self.path.parent)
         else:
             self._draft.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ processor and the trainer all use the very same code.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from sintonia.errors import FailedPrecondition
@@ -29,4 +30,10 @@ def open_family(name: str, model_dir: Path) -> ModelFamily:
     return FAMILIES[name](model_dir)
 
 
-__all__ = ["FAMILIES", "ModelFamily", "RenderedExample", "Segment", "TextStream", "open_family"]
+@lru_cache(maxsize=16)
+def shared_family(name: str, model_dir: Path) -> ModelFamily:
+    """``open_family``, opened once for all of a server that ask: a large tokenizer takes a second and 100 MB."""
+    return open_family(name, model_dir)
+
+
+__all__ = ["FAMILIES", "ModelFamily", "RenderedExample", "Segment", "TextStream", "open_family", "shared_family"]

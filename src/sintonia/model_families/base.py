@@ -10,10 +10,11 @@ from sintonia.resources.content import Content, Conversation
 
 @dataclass(frozen=True)
 class Segment:
-    """A run of tokens that is either context only or to be learnt."""
+    """A run of tokens that is either context only or to be learnt; ``reply`` if it is a model turn of its own."""
 
     token_ids: tuple[int, ...]
     trained: bool
+    reply: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class ModelFamily(Protocol):
     @property
     def stop_token_ids(self) -> frozenset[int]:
         """Tokens that end a reply."""
+        ...
+
+    @property
+    def special_token_ids(self) -> frozenset[int]:
+        """Tokens that mark turns, ends and the like, rather than say something."""
         ...
 
     @property

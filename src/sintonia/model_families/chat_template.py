@@ -67,8 +67,9 @@ class ChatTemplateFamily:
             if config.get(name) is not None
         }
         self._token_bytes = TokenBytes(self._tokenizer)
-        added = self._tokenizer.get_added_tokens_decoder().values()
-        self._shielded = [token.content for token in added if token.special and len(token.content) > 1] + [_MARK]
+        special = {i: token for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special}
+        self.special_token_ids = frozenset(special)
+        self._shielded = [token.content for token in special.values() if len(token.content) > 1] + [_MARK]
         self._shield_pattern = re.compile("|".join(map(re.escape, sorted(self._shielded, key=len, reverse=True))))
         self._templates = ChatTemplates(model_dir, config)
         self.stop_token_ids = self._find_stop_tokens(model_dir)
@@ -154,7 +155,7 @@ class ChatTemplateFamily:
             answer = self._encode_behind(context, reply)
             if not closed:
                 answer.append(self._end_of_turn)
-            segments.append(Segment(tuple(answer), trained=turn.learnt))
+            segments.append(Segment(tuple(answer), trained=turn.learnt, reply=True))
             done = ending
         return RenderedExample(tuple(segment for segment in segments if segment.token_ids))
 

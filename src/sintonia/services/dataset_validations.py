@@ -104,7 +104,7 @@ class DatasetValidations:
 
     async def get(self, parent: Parent, validation_id: str) -> DatasetValidation:
         """With its progress while it runs. Raises NotFound."""
-        run = await asyncio.to_thread(self._find, parent, validation_id)
+        run = await self.run_of(parent, validation_id)
         validation = await asyncio.to_thread(_read, run)
         if validation.state == "RUNNING":
             progress = await asyncio.to_thread(read_prepare_progress, run)
@@ -132,7 +132,7 @@ class DatasetValidations:
             NotFound: there is none.
             FailedPrecondition: its files are still being read, or about to.
         """
-        run = await asyncio.to_thread(self._find, parent, validation_id)
+        run = await self.run_of(parent, validation_id)
         if (state := (await asyncio.to_thread(_read, run)).state) not in _ENDED:
             raise FailedPrecondition(
                 f"A dataset validation that is {state} cannot be deleted; wait until it has ended."
@@ -141,8 +141,12 @@ class DatasetValidations:
 
     async def report(self, parent: Parent, validation_id: str, *, offset: int, limit: int) -> ReportPage:
         """All bad and dropped lines, page by page. Raises NotFound."""
-        run = await asyncio.to_thread(self._find, parent, validation_id)
+        run = await self.run_of(parent, validation_id)
         return await asyncio.to_thread(read_report, run, offset=offset, limit=limit)
+
+    async def run_of(self, parent: Parent, validation_id: str) -> RunDirectory:
+        """Where it lies. Raises NotFound."""
+        return await asyncio.to_thread(self._find, parent, validation_id)
 
     def open(self) -> list[RunDirectory]:
         """What is not finished, oldest first."""

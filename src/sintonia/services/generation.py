@@ -13,7 +13,7 @@ from secrets import token_urlsafe
 
 from sintonia.base_models import BaseModelEntry, Catalog
 from sintonia.errors import FailedPrecondition, Internal, InvalidArgument, NotFound
-from sintonia.model_families import ModelFamily, open_family
+from sintonia.model_families import ModelFamily, shared_family
 from sintonia.resources.content import Content, Conversation
 from sintonia.resources.generation import (
     Candidate,
@@ -219,7 +219,7 @@ class Generation:
         context_length = self._catalog.facts(entry).context_length
         family = self._families.get(entry.id)
         if family is None:
-            family = await asyncio.to_thread(open_family, entry.family, model_dir)
+            family = await asyncio.to_thread(shared_family, entry.family, model_dir)
             self._families[entry.id] = family
         base = ServedBase(name=entry.id, model_dir=model_dir, max_context=context_length)
         return Target(entry, family, Deployment(base, adapter, path), context_length)

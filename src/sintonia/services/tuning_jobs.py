@@ -168,8 +168,7 @@ class TuningJobs:
 
     async def dataset_report(self, parent: Parent, job_id: str, *, offset: int, limit: int) -> ReportPage:
         """The bad and dropped lines of the job's datasets, all of them, from an offset on. Raises NotFound."""
-        record = await self._database.read(lambda tx: _existing(tx, parent, job_id))
-        run = RunDirectory(self._runs_dir / str(record.id))
+        run = await self.run_of(parent, job_id)
         return await asyncio.to_thread(read_report, run, offset=offset, limit=limit)
 
     async def log(self, parent: Parent, job_id: str, *, offset: int = 0, limit: int = LOG_LIMIT) -> LogPart:
@@ -177,9 +176,13 @@ class TuningJobs:
 
         Raises NotFound.
         """
-        record = await self._database.read(lambda tx: _existing(tx, parent, job_id))
-        run = RunDirectory(self._runs_dir / str(record.id))
+        run = await self.run_of(parent, job_id)
         return await asyncio.to_thread(_read_log, [run.dataset_log, run.trainer_log], offset, limit)
+
+    async def run_of(self, parent: Parent, job_id: str) -> RunDirectory:
+        """Where the job works, or worked. Raises NotFound."""
+        record = await self._database.read(lambda tx: _existing(tx, parent, job_id))
+        return RunDirectory(self._runs_dir / str(record.id))
 
 
 async def _existing(tx: Transaction, parent: Parent, job_id: str, *, lock: bool = False) -> JobRecord:
