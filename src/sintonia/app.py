@@ -9,6 +9,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ from sintonia.services.operations import Operations
 from sintonia.services.outputs import Outputs
 from sintonia.services.paging import Pager, installation_key
 from sintonia.services.pre_tuned import PreTunedModels
+from sintonia.services.sessions import Sessions
 from sintonia.services.tensorboards import Tensorboards
 from sintonia.services.tokens import Tokens
 from sintonia.services.tuning_jobs import TuningJobs
@@ -190,6 +192,12 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         gs_is_ours=storage.buckets is not None,
         catalog=catalog,
         tokens=tokens,
+        sessions=Sessions(
+            database=database,
+            authenticators=authenticators or [],
+            idle=timedelta(hours=settings.session_idle_hours),
+            longest=timedelta(hours=settings.session_hours),
+        ),
     )
 
     moving: list[asyncio.Task[None]] = []
@@ -233,7 +241,7 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         audit=AuditLog(settings.audit_file),
         max_request_bytes=settings.max_request_bytes,
     )
-    api.router.routes.extend(console.routes())
+    api.router.routes.extend(console.routes(sign_in=settings.sign_in))
     return api
 
 

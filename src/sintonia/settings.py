@@ -70,6 +70,15 @@ class Settings(BaseModel):
     sign_in: bool = Field(
         default=False, description="ask everybody who they are: by an API token that 'sintonia tokens create' makes"
     )
+    session_hours: float = Field(
+        default=168.0, gt=0, le=8760, description="hours after which a browser has to sign in again, whatever it does"
+    )
+    session_idle_hours: float = Field(
+        default=12.0,
+        gt=0,
+        le=8760,
+        description="hours after which it has to where no page of the console was looked at",
+    )
     tls_certificate: Path | None = Field(
         default=None, description="PEM file of the certificate for https; default: http without TLS"
     )

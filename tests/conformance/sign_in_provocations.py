@@ -16,6 +16,7 @@ Provoke = Callable[[Server], httpx.Response]
 
 JOBS = "/v1/projects/p/locations/us-central1/tuningJobs"
 TOKENS = "/sintonia/v1/projects/p/tokens"
+SESSIONS = "/sintonia/v1/sessions"
 
 _started: list[SignedInServer] = []
 
@@ -75,6 +76,31 @@ def two(server: Server) -> httpx.Response:
     return there.ask("GET", JOBS, there.root, headers={"x-goog-api-key": "another"})
 
 
+def with_a_session(method: str, path: str, **headers: str) -> Provoke:
+    """By a browser that goes on with a session."""
+
+    def provoke(server: Server) -> httpx.Response:
+        there = beside(server)
+        cookie = {"cookie": there.session(there.token(p=Role.TUNER))}
+        return there.ask(method, path, headers={**cookie, **headers}, json=None if method == "GET" else {})
+
+    return provoke
+
+
+def with_an_ended_session(server: Server) -> httpx.Response:
+    there = beside(server)
+    cookie = {"cookie": there.session(there.token(p=Role.TUNER))}
+    there.ask("DELETE", SESSIONS + "/current", headers={**cookie, **there.own_page})
+    return there.ask("GET", JOBS, headers=cookie)
+
+
+def too_many_sessions(server: Server) -> httpx.Response:
+    token = beside(server).token("a program", p=Role.VIEWER)
+    for _ in range(60):
+        beside(server).session(token)
+    return by(None, "POST", SESSIONS, json={"token": token}, headers=beside(server).own_page)(server)
+
+
 REQUESTS: dict[str, Provoke] = {
     "no credential": by(None),
     "a credential of no known kind": by("ya29.something"),
@@ -98,5 +124,9 @@ REQUESTS: dict[str, Provoke] = {
     ),
     "an unknown token, revoked": as_root("DELETE", f"{TOKENS}/123456789abc"),
     "a token that reaches further than one's role": revoke_further,
+    "a session that has ended": with_an_ended_session,
+    "a session, by the page of another site": with_a_session("POST", JOBS, origin="https://elsewhere.example.com"),
+    "a session without a token": as_root("POST", SESSIONS, {}),
+    "too many sessions": too_many_sessions,
     "tokens while sign-in is off": lambda server: server.request("GET", TOKENS),
 }

@@ -28,10 +28,10 @@ from sintonia.services.access import Role
 from sintonia.settings import Settings
 
 OWN, FOREIGN = "own", "foreign"
-OPEN = {"/healthz", "/docs/style.css"}
+OPEN = {"/healthz", "/docs/style.css", "/sintonia/v1/sessions"}
 # About no project: whoever has a role anywhere may read these.
 COMMON = re.compile(
-    r"/readyz|/docs|/openapi\.json|/sintonia/v1/(me|baseModels)|/batch/storage/v1"
+    r"/readyz|/docs|/openapi\.json|/sintonia/v1/(me|baseModels|sessions/current)|/batch/storage/v1"
     r"|/v1(beta1)?/publishers/\{publisher\}/models(/\{\w+\}(:(stream)?[gG]enerateContent|:(count|compute)Tokens)?)?"
 )
 # What POST does without changing anything.

@@ -147,7 +147,8 @@ def test_an_admin_makes_tokens_from_afar(server: SignedInServer) -> None:
     assert (made["role"], made["state"], made["displayName"]) == ("TUNER", "valid", "ci")
     assert made["createdBy"] == f"token:{admin.split('_')[1]}"
     me = server.ask("GET", "/sintonia/v1/me", made["token"]).json()
-    assert me == {"principal": f"token:{made['token'].split('_')[1]}", "grants": {"p": "TUNER"}, "signIn": True}
+    who = f"token:{made['token'].split('_')[1]}"
+    assert me == {"principal": who, "displayName": "ci", "grants": {"p": "TUNER"}, "signIn": True}
     listed = server.ask("GET", path, admin).json()["tokens"]
     assert all("token" not in item for item in listed)
     assert made["name"] in [item["name"] for item in listed]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from http.cookies import SimpleCookie
 from pathlib import Path
 
+import jwt
 import pytest
 
 from oidc_issuer import Issuer, claims_for, ec_key, needs_issuer, sign
@@ -65,6 +68,18 @@ def test_tokens_of_both_kinds_sign_in(server: SignedInServer, issuer: Issuer) ->
     assert server.request("GET", JOBS).json() == {"tuningJobs": []}
     for place in ({"headers": {"x-goog-api-key": issuer.access_token("ci")}}, {"params": {"key": server.root}}):
         assert server.ask("GET", JOBS, **place).status_code == 200
+
+
+def test_a_browsers_session_ends_no_later_than_its_token(server: SignedInServer, issuer: Issuer) -> None:
+    for token, least in ((issuer.access_token("ci"), 0), (sign(issuer.key, claims_for(issuer.url, exp=9e18)), 601199)):
+        begun = server.ask("POST", "/sintonia/v1/sessions", json={"token": token}, headers=server.own_page)
+        server.http.cookies.clear()
+        header = begun.headers["set-cookie"]
+        ends = jwt.decode(token, options={"verify_signature": False})["exp"]
+        assert least < int(SimpleCookie(header).popitem()[1]["max-age"]) <= min(ends - time.time() + 1, 7 * 24 * 3600)
+        cookie = {"cookie": header.partition(";")[0]}
+        assert server.ask("GET", "/sintonia/v1/me", headers=cookie).json() == begun.json()
+        assert begun.json()["principal"].startswith("oidc:")
 
 
 def test_what_is_not_valid_is_refused_in_words(server: SignedInServer, issuer: Issuer) -> None:

@@ -20,6 +20,7 @@ from sintonia.api import (
     models,
     operations,
     own,
+    sessions,
     storage,
     tensorboards,
     tokens,
@@ -43,6 +44,7 @@ from sintonia.services.generation import Generation
 from sintonia.services.model_changes import ModelChanges
 from sintonia.services.models import Models, PublisherModels
 from sintonia.services.operations import Operations
+from sintonia.services.sessions import Sessions
 from sintonia.services.tensorboards import Tensorboards
 from sintonia.services.tokens import Tokens
 from sintonia.services.tuning_jobs import TuningJobs
@@ -72,6 +74,7 @@ class Services:
     gs_is_ours: bool
     catalog: Catalog
     tokens: Tokens
+    sessions: Sessions
 
 
 class _Api(FastAPI):
@@ -107,7 +110,9 @@ def create_api(
         redirect_slashes=False,
     )
     app.state.max_request_bytes = max_request_bytes
-    app.state.gate = Gate(authenticators, FoundOwners(services.buckets, services.endpoints, services.models))
+    app.state.gate = Gate(
+        authenticators, FoundOwners(services.buckets, services.endpoints, services.models), services.sessions
+    )
     handle_errors(app)
     for version in VERSIONS:
         for router in (
@@ -125,6 +130,7 @@ def create_api(
     app.include_router(own.routes(services.tuning_jobs, services.catalog))
     app.include_router(datasets.routes(services.tuning_jobs, services.validations, services.dataset_views))
     app.include_router(tokens.routes(services.tokens))
+    app.include_router(sessions.routes(services.sessions))
 
     app.include_router(health.routes(ready))
     app.include_router(docs.routes(app))

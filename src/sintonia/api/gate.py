@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from fastapi import Request
 
+from sintonia.api import cookies
 from sintonia.api.needs import About, Need
-from sintonia.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted, Unauthenticated
+from sintonia.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+)
 from sintonia.services.access import EVERY_PROJECT, Authenticator, Principal, Role
 from sintonia.services.allowances import Allowance
+from sintonia.services.sessions import Sessions
 
 LOCAL = Principal("local", {EVERY_PROJECT: Role.ADMIN})
 """Whoever asks a server without sign-in, which is on loopback."""
@@ -51,16 +60,26 @@ class Gate:
 
     Args:
         authenticators: asked in this order; None if there is no sign-in, and everybody is ``LOCAL``.
+        sessions: those of browsers, which show cookies.
     """
 
-    def __init__(self, authenticators: Sequence[Authenticator] | None, owners: Owners) -> None:
+    def __init__(self, authenticators: Sequence[Authenticator] | None, owners: Owners, sessions: Sessions) -> None:
         self._authenticators = authenticators
         self._owners = owners
+        self._sessions = sessions
         self._failures = Allowance(burst=20, per_second=0.2)
 
     @property
     def signs_in(self) -> bool:
         return self._authenticators is not None
+
+    def refuse_without_sign_in(self) -> None:
+        """Or else whoever may connect now could let themselves in later. Raises FailedPrecondition."""
+        if not self.signs_in:
+            raise FailedPrecondition(
+                "Sign-in is off, so nobody needs a token. Whoever runs this server can make some with 'sintonia tokens "
+                "create', and switch it on with 'sintonia serve --sign-in'."
+            )
 
     async def admit(self, request: Request, need: Need) -> None:
         """Let a request in, or refuse it; ``request.state.access`` tells what was found.
@@ -68,7 +87,7 @@ class Gate:
         Raises:
             Unauthenticated: it does not prove who sends it.
             ResourceExhausted: it does not, and too many from its address did not before.
-            PermissionDenied: that one may not do it.
+            PermissionDenied: that one may not do it, or the page of another site sent it.
             NotFound: it is about a bucket that is not there.
         """
         access = request.state.access = Access(need, project=request.path_params.get("project", ""))
@@ -77,7 +96,7 @@ class Gate:
             return
         if need.about is About.OPEN:
             return
-        principal = access.principal = await self._principal(request, self._authenticators)
+        principal = access.principal = await self._principal(request)
         if need.role is None:
             return
         match need.about:
@@ -99,14 +118,28 @@ class Gate:
             case About.ENDPOINT | About.MODEL:
                 await self._check_express(access, need.role, request.path_params["name"])
 
-    async def _principal(self, request: Request, authenticators: Sequence[Authenticator]) -> Principal:
+    async def _principal(self, request: Request) -> Principal:
         credentials = _credentials(request)
-        if not credentials:
-            raise Unauthenticated(f"Request is missing required authentication credential. {_HOW}")
+        if credentials:
+            return await self.prove(request, credentials)
+        if session := cookies.session_of(request):
+            # An id that is not valid (any more) does not count as a guess: tabs ask on with it.
+            cookies.refuse_pages_of_others(request)
+            return await self._sessions.owner(session)
+        raise Unauthenticated(f"Request is missing required authentication credential. {_HOW}")
+
+    async def prove(self, request: Request, credentials: Collection[str]) -> Principal:
+        """Who these belong to, which came with ``request``.
+
+        Raises:
+            Unauthenticated: they differ, or are not valid.
+            ResourceExhausted: the same, and too many from its address were not before.
+        """
+        assert self._authenticators is not None
         try:
             if len(credentials) > 1:
                 raise Unauthenticated("Request has several credentials, and they differ. Send one of them.")
-            for authenticator in authenticators:
+            for authenticator in self._authenticators:
                 if principal := await authenticator.authenticate(*credentials):
                     return principal
             raise Unauthenticated(f"Request had invalid authentication credentials. {_HOW}")
@@ -136,6 +169,19 @@ class Gate:
             if access.principal.role_in(EVERY_PROJECT):
                 raise
         _check(access.principal, role, access.project, name)
+
+
+def gate_of(request: Request) -> Gate:
+    """The one that let ``request`` in."""
+    gate: Gate = request.app.state.gate
+    return gate
+
+
+def principal_of(request: Request) -> Principal:
+    """Who asks; of a request that needs somebody."""
+    access: Access = request.state.access
+    assert access.principal is not None, "the gate has let the request in"
+    return access.principal
 
 
 def _check(principal: Principal, role: Role, project: str, resource: str) -> None:

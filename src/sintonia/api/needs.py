@@ -36,8 +36,9 @@ class Need:
     """Whether something may be another afterwards."""
 
 
-_OPEN = {"/healthz", "/docs/style.css"}
-_FOR_ANYBODY = {"/sintonia/v1/me"}
+# Where sessions begin, people prove who they are by what they send.
+_OPEN = {"/healthz", "/docs/style.css", "/sintonia/v1/sessions"}
+_FOR_ANYBODY = {"/sintonia/v1/me", "/sintonia/v1/sessions/current"}
 _WITHOUT_PROJECT = {"/readyz", "/openapi.json", "/docs", "/sintonia/v1/baseModels", "/batch/storage/v1"}
 _READING = {"GET", "HEAD", "OPTIONS"}
 # POST, because what is asked does not fit into a URL; nothing changes by them.
@@ -52,12 +53,12 @@ def need_of(path: str, methods: Collection[str]) -> Need:
     Raises:
         LookupError: no rule fits, so that nobody can be let in.
     """
-    if path in _OPEN:
-        return Need(About.OPEN, None)
-    if path in _FOR_ANYBODY:
-        return Need(About.NOTHING, None)
     verb = path.rpartition(":")[2] if ":" in path.rpartition("/")[2] else ""
     changes = not (_READING.issuperset(methods) or verb in _ASKING)
+    if path in _OPEN:
+        return Need(About.OPEN, None, changes)
+    if path in _FOR_ANYBODY:
+        return Need(About.NOTHING, None, changes)
     role = Role.TUNER if changes else Role.VIEWER
     if re.search("/projects/{project}/tokens(/|$)", path):
         return Need(About.PROJECT, Role.ADMIN, changes)

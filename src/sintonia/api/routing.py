@@ -56,7 +56,10 @@ class ReplyOptions:
         """``whole`` as it is to be shown; streams see to it themselves."""
         if self == ReplyOptions() or isinstance(whole, StreamingResponse) or whole.status_code != 200 or not whole.body:
             return whole
-        return json_response(self.shown(json.loads(bytes(whole.body))), compact=self.compact)
+        shown = json_response(self.shown(json.loads(bytes(whole.body))), compact=self.compact)
+        for cookie in whole.headers.getlist("set-cookie"):
+            shown.headers.append("set-cookie", cookie)
+        return shown
 
 
 class GatedRoute(APIRoute):

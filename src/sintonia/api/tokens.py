@@ -1,4 +1,4 @@
-"""Sign-in as a resource of our own: who am I, and the API tokens of a project."""
+"""The API tokens of a project, a resource of our own."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request, Response
 
 from sintonia.api.bodies import json_response, read_resource
-from sintonia.api.gate import Access, Gate
+from sintonia.api.gate import gate_of, principal_of
 from sintonia.api.openapi import speaks
 from sintonia.api.routing import ApiRoute
-from sintonia.errors import FailedPrecondition, InvalidArgument
-from sintonia.resources.access import AccessRole, AccessToken, Me, TokenPage
-from sintonia.services.access import EVERY_PROJECT, Principal, Role
+from sintonia.errors import InvalidArgument
+from sintonia.resources.access import AccessRole, AccessToken, TokenPage
+from sintonia.services.access import EVERY_PROJECT, Role
 from sintonia.services.tokens import Token, Tokens
 
 _TOKENS = "/projects/{project}/tokens"
@@ -21,30 +21,23 @@ _TOKENS = "/projects/{project}/tokens"
 def routes(tokens: Tokens) -> APIRouter:
     router = APIRouter(prefix="/sintonia/v1", tags=["Sintonia's own"], route_class=ApiRoute)
 
-    @router.get("/me", openapi_extra=speaks(Me))
-    async def me(request: Request) -> Response:
-        """Who you are to this server, and your role in each project."""
-        principal = _principal(request)
-        grants = {project: AccessRole[role.name] for project, role in principal.grants.items()}
-        return json_response(Me(principal=principal.name, grants=grants, sign_in=_gate(request).signs_in))
-
     @router.post(_TOKENS, openapi_extra=speaks(AccessToken, takes=AccessToken))
     async def create(project: str, request: Request) -> Response:
         """Make a token for this project; the answer is the only place where it is ever shown."""
-        _refuse_without_sign_in(request)
+        gate_of(request).refuse_without_sign_in()
         body = await read_resource(request, AccessToken, root="token")
         if body.role is None:
             raise InvalidArgument("Required field 'role' is not set: VIEWER, TUNER or ADMIN.")
         made = await tokens.create(
-            body.display_name or "", {project: Role[body.role]}, by=_principal(request), expires=body.expire_time
+            body.display_name or "", {project: Role[body.role]}, by=principal_of(request), expires=body.expire_time
         )
         return json_response(_resource(made, project))
 
     @router.get(_TOKENS, openapi_extra=speaks(TokenPage))
     async def list_tokens(project: str, request: Request) -> Response:
         """The tokens that reach this project, newest first, revoked ones included."""
-        _refuse_without_sign_in(request)
-        found = await tokens.list(_principal(request))
+        gate_of(request).refuse_without_sign_in()
+        found = await tokens.list(principal_of(request))
         reaching = [
             token for token in found if project == EVERY_PROJECT or token.grants.keys() & {project, EVERY_PROJECT}
         ]
@@ -53,30 +46,11 @@ def routes(tokens: Tokens) -> APIRouter:
     @router.delete(_TOKENS + "/{token}", openapi_extra=speaks(AccessToken))
     async def revoke(project: str, token: str, request: Request) -> Response:
         """Refuse a token from now on; it stays in the list."""
-        _refuse_without_sign_in(request)
-        revoked = await tokens.revoke(token, by=_principal(request), project=project)
+        gate_of(request).refuse_without_sign_in()
+        revoked = await tokens.revoke(token, by=principal_of(request), project=project)
         return json_response(_resource(revoked, project))
 
     return router
-
-
-def _gate(request: Request) -> Gate:
-    gate: Gate = request.app.state.gate
-    return gate
-
-
-def _principal(request: Request) -> Principal:
-    access: Access = request.state.access
-    assert access.principal is not None, "the gate has let the request in"
-    return access.principal
-
-
-def _refuse_without_sign_in(request: Request) -> None:
-    if not _gate(request).signs_in:  # else whoever may connect now could let themselves in later
-        raise FailedPrecondition(
-            "Sign-in is off, so nobody needs a token. Whoever runs this server can make some with 'sintonia tokens "
-            "create', and switch it on with 'sintonia serve --sign-in'."
-        )
 
 
 def _resource(token: Token, project: str) -> AccessToken:

@@ -19,7 +19,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from sintonia.console.languages import LANGUAGES, catalogue, chosen
 
 AT = "/console"
-_PLACE = ("local", "us-central1")
+_PROJECT, _LOCATION = "local", "us-central1"
+_ANY_PROJECT = "-"
+"""No project's name: the first one that its reader has a role in, which nobody knows before they are known."""
+
 _THEMES = ("light", "dark")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -32,6 +35,9 @@ _MEDIA_TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
+
+
+_Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,12 @@ _NAVIGATION = (
 _LOST = Page("lost", "", "lost.title", "")
 
 
-def routes() -> list[BaseRoute]:
-    """What the server answers to browsers, beside the API."""
+def routes(*, sign_in: bool = False) -> list[BaseRoute]:
+    """What the server answers to browsers, beside the API. Shells are open to all, as they hold nobody's data.
+
+    Args:
+        sign_in: whether the API asks who one is.
+    """
     parent = "/projects/{project}/locations/{location}"
     return [
         Route("/", _front_door),
@@ -69,10 +79,10 @@ def routes() -> list[BaseRoute]:
         Mount(
             AT,
             routes=[
-                Route("/", _home),
+                Route("/", _home_of(sign_in=sign_in)),
                 Route("/static/{version}/{path:path}", _static),
-                *(Route(parent + page.path, _shell_of(page), name=page.name) for page in _PAGES),
-                Route("/{path:path}", _shell_of(_LOST, status=404)),
+                *(Route(parent + page.path, _shell_of(page, sign_in=sign_in), name=page.name) for page in _PAGES),
+                Route("/{path:path}", _shell_of(_LOST, sign_in=sign_in, status=404)),
             ],
         ),
     ]
@@ -89,9 +99,12 @@ async def _to_console(request: Request) -> Response:
     return RedirectResponse(f"{request.scope.get('root_path', '')}{AT}/", 307)
 
 
-async def _home(request: Request) -> Response:
-    project, location = _place(request)
-    return RedirectResponse(f"{request.scope['root_path']}{_parent(project, location)}/tuningJobs", 307)
+def _home_of(*, sign_in: bool) -> _Endpoint:
+    async def home(request: Request) -> Response:
+        project, location = _place(request, sign_in=sign_in)
+        return RedirectResponse(f"{request.scope['root_path']}{_parent(project, location)}/tuningJobs", 307)
+
+    return home
 
 
 async def _static(request: Request) -> Response:
@@ -105,10 +118,10 @@ async def _static(request: Request) -> Response:
     return Response(content, media_type=media_type, headers=_HEADERS | caching)
 
 
-def _shell_of(page: Page, *, status: int = 200) -> Callable[[Request], Awaitable[Response]]:
+def _shell_of(page: Page, *, sign_in: bool, status: int = 200) -> _Endpoint:
     async def shell(request: Request) -> Response:
         path = request.path_params
-        place = _place(request)
+        place = _place(request, sign_in=sign_in)
         project, location = path.get("project", place[0]), path.get("location", place[1])
         language = chosen(
             request.query_params.get("hl"),
@@ -130,7 +143,11 @@ def _shell_of(page: Page, *, status: int = 200) -> Callable[[Request], Awaitable
             location=location,
             navigation=[(f"{parent}/{path}", label, icon, path == page.section) for path, label, icon in _NAVIGATION],
             base=base,
+            sign_in=sign_in,
             config={
+                "page": page.name,
+                "signsIn": sign_in,
+                "languages": list(LANGUAGES.items()),
                 "base": base,
                 "console": base + AT,
                 "static": f"{base}{AT}/static/{_version()}",
@@ -146,10 +163,12 @@ def _shell_of(page: Page, *, status: int = 200) -> Callable[[Request], Awaitable
     return shell
 
 
-def _place(request: Request) -> tuple[str, str]:
+def _place(request: Request, *, sign_in: bool) -> tuple[str, str]:
     """The project and location that were looked at last."""
     project, _, location = unquote(request.cookies.get("sintonia_place", "")).partition("/")
-    return (project, location) if project and location else _PLACE
+    if project and location:
+        return project, location
+    return (_ANY_PROJECT if sign_in else _PROJECT), _LOCATION
 
 
 def _parent(project: str, location: str) -> str:

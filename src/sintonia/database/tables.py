@@ -122,6 +122,18 @@ tokens = sa.Table(
     sa.Column("revoked", sa.BigInteger),
 )
 
+# Of browsers that have signed in.
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    # SHA-256 of the id, which only the browser has.
+    sa.Column("digest", sa.Text, primary_key=True),
+    # What its owner is recalled by: the number of a token, or what an issuer's token said.
+    sa.Column("proof", sa.JSON, nullable=False),
+    sa.Column("used", sa.BigInteger, nullable=False),
+    sa.Column("expires", sa.BigInteger, nullable=False),
+)
+
 # What was created by requests that named themselves, so that a repeated one finds it.
 requests = sa.Table(
     "requests",

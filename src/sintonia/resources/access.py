@@ -37,5 +37,12 @@ class Me(Resource):
     """Who asks, and their role in each project; ``*`` stands for every project."""
 
     principal: str
+    display_name: str | None = Field(default=None, description="what people call them")
     grants: dict[str, AccessRole] = Field(default_factory=dict)
     sign_in: bool = Field(description="whether this server asks who you are")
+
+
+class SignIn(Resource):
+    """Begins the session of a browser. The answer sets a cookie with the session's id, which no page can read."""
+
+    token: str | None = Field(default=None, description="an API token, or one of the OpenID issuer")

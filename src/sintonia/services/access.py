@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import datetime
+from typing import Any, Protocol
 
 EVERY_PROJECT = "*"
 
@@ -28,6 +29,12 @@ class Principal:
     name: str
     grants: Mapping[str, Role] = field(default_factory=dict)
     """Role by project; ``*`` stands for every project."""
+    display_name: str = field(default="", compare=False)
+    """What people call them. Whoever made their token chose it, so that nothing may depend on it."""
+    proof: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What the Authenticator that knew them recalls them by; JSON, and of no use to others."""
+    until: datetime | None = field(default=None, compare=False)
+    """When what they have proven it by ends, if it does."""
 
     def role_in(self, project: str) -> Role | None:
         """The highest role in ``project``; None if it is none of theirs."""
@@ -44,5 +51,13 @@ class Authenticator(Protocol):
         Raises:
             Unauthenticated: it is of that kind, but not valid (any more); the message never repeats it.
             Unavailable: it cannot be told at the moment.
+        """
+        ...
+
+    async def recall(self, proof: Mapping[str, Any]) -> Principal | None:
+        """Who the principal with this ``proof`` is now; None if it is not of the kind known here.
+
+        Raises:
+            Unauthenticated: what they had proven it by is not valid any more.
         """
         ...

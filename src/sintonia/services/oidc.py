@@ -6,8 +6,9 @@ by a fixed list of asymmetric algorithms, the key's own among them, for this iss
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import jwt
@@ -24,6 +25,9 @@ _MOST_CHARACTERS = 16 * 1024
 _LONGEST_NAME = 200
 _LEEWAY_SECONDS = 30
 """By which the clocks of issuer and server may differ."""
+
+_FAR = 32503680000
+"""The year 3000, for tokens that say that they end even later."""
 
 _SPACED = ("scope", "scp")
 """Claims that hold a list as words of one string (RFC 8693, section 4.2)."""
@@ -77,7 +81,31 @@ class OidcTokens:
         if key is None:
             raise Unauthenticated("The token is signed with a key that its issuer does not have.")
         claims = self._verified(credential, key)
-        return Principal(_name(claims), granted(claims, self._claim, self._grants))
+        name, counting = _name(claims), [grant.value for grant in self._grants]
+        return Principal(
+            name,
+            granted(claims, self._claim, self._grants),
+            display_name=name.removeprefix("oidc:"),
+            # Nothing of the token: what it said, as far as it counts here.
+            proof={
+                "oidc": self._terms,
+                "name": name,
+                "values": [value for value in _values(claims, self._claim) if value in counting],
+            },
+            until=datetime.fromtimestamp(min(int(claims["exp"]), _FAR), UTC),
+        )
+
+    async def recall(self, proof: Mapping[str, Any]) -> Principal | None:
+        """See Authenticator; by the grants of now, and only while the same issuer's tokens count for the same."""
+        if proof.get("oidc") != self._terms:
+            return None
+        name, values = proof["name"], proof["values"]
+        grants = _highest(grant for grant in self._grants if grant.value in values)
+        return Principal(name, grants, display_name=name.removeprefix("oidc:"), proof=proof)
+
+    @property
+    def _terms(self) -> list[str]:
+        return [self._issuer, self._audience, self._claim]
 
     def _verified(self, token: str, key: jwt.PyJWK) -> _Claims:
         try:
@@ -111,10 +139,13 @@ class OidcTokens:
 def granted(claims: _Claims, claim: str, grants: Sequence[OidcGrant]) -> dict[str, Role]:
     """The highest role in each project by what ``claim`` has."""
     values = _values(claims, claim)
+    return _highest(grant for grant in grants if grant.value in values)
+
+
+def _highest(grants: Iterable[OidcGrant]) -> dict[str, Role]:
     found: dict[str, Role] = {}
     for grant in grants:
-        if grant.value in values:
-            found[grant.project] = max(grant.role, found.get(grant.project, grant.role))
+        found[grant.project] = max(grant.role, found.get(grant.project, grant.role))
     return found
 
 

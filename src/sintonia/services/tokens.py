@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sintonia.database import Database, Transaction, micros
 from sintonia.database import tokens as table
@@ -128,12 +129,28 @@ class Tokens:
         record = await self.database.read(lambda tx: table.get(tx, match[1]))
         if record is None or not hmac.compare_digest(record.digest, _digest(credential)):
             raise Unauthenticated("The API token is not valid: this server did not make it.")
-        token = _told(record)
-        if (state := token.state(datetime.now(UTC))) != "valid":
-            raise Unauthenticated(
-                f"The API token {token.id} ('{token.name}') is {state}; ask an admin for another one."
-            )
-        return Principal(f"token:{token.id}", token.grants)
+        return _owner(_told(record))
+
+    async def recall(self, proof: Mapping[str, Any]) -> Principal | None:
+        """See Authenticator."""
+        if "token" not in proof:
+            return None
+        record = await self.database.read(lambda tx: table.get(tx, proof["token"]))
+        assert record is not None, "tokens are revoked, and never deleted"
+        return _owner(_told(record))
+
+
+def _owner(token: Token) -> Principal:
+    """Raises Unauthenticated if it is not valid any more."""
+    if (state := token.state(datetime.now(UTC))) != "valid":
+        raise Unauthenticated(f"The API token {token.id} ('{token.name}') is {state}; ask an admin for another one.")
+    return Principal(
+        f"token:{token.id}",
+        token.grants,
+        display_name=token.name,
+        proof={"token": token.id},
+        until=token.expires,
+    )
 
 
 def _check(name: str, grants: Mapping[str, Role], expires: datetime | None, now: datetime) -> None:

@@ -11,14 +11,22 @@ export class ApiError extends Error {
   }
 }
 
-/** The JSON answer of the API. `path` begins behind the server's address; `query` leaves out what is undefined. */
-export async function call(method, path, { query = {}, body, signal } = {}) {
+let signIn = null;
+
+/** Who is called when the server asks who one is; what was asked for is asked again when `ask` is done. */
+export const whenAsked = (ask) => (signIn = ask);
+
+/**
+ * The JSON answer of the API. `path` begins behind the server's address; `query` leaves out what is undefined. What is
+ * not to ask for a sign-in says `asks: false`.
+ */
+export async function call(method, path, { query = {}, body, signal, asks = true } = {}) {
   const request = { method, signal, headers: {}, credentials: "same-origin" };
   if (body !== undefined) {
     request.headers["Content-Type"] = "application/json";
     request.body = JSON.stringify(body);
   }
-  const response = await send(address(path, query), request);
+  const response = await send(address(path, query), request, asks);
   const text = await response.text();
   return text ? JSON.parse(text) : {};
 }
@@ -34,6 +42,7 @@ export function upload(path, { query, file, progress, signal }) {
     request.setRequestHeader("Content-Type", file.type || "application/octet-stream");
     request.upload.onprogress = (event) => progress(event.loaded);
     request.onload = () => {
+      if (request.status === 401 && signIn) return signIn().then(() => upload(path, { query, file, progress, signal })).then(resolve, reject);
       const answer = new Response(request.responseText, { status: request.status });
       (answer.ok ? answer.json().then(resolve) : refusal(answer).then(reject)).catch(reject);
     };
@@ -58,7 +67,7 @@ export function address(path, query = {}) {
 export const v1 = (name) => `/v1/${encoded(name)}`;
 export const own = (name) => `/sintonia/v1/${encoded(name)}`;
 
-async function send(url, request) {
+async function send(url, request, asks) {
   let response;
   try {
     response = await fetch(url, request);
@@ -66,13 +75,15 @@ async function send(url, request) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(t("error.unreachable"), 0);
   }
+  if (response.status === 401 && signIn && asks) {
+    await signIn();
+    return send(url, request, asks);
+  }
   if (!response.ok) throw await refusal(response);
   return response;
 }
 
-/** Sign-in will begin here. */
 async function refusal(response) {
-  if (response.status === 401) return new ApiError(t("error.signIn"), 401);
   const told = await response.json().catch(() => ({}));
   const { message, status } = told.error ?? {};
   return new ApiError(message || t("error.strange", { status: response.status }), response.status, status);

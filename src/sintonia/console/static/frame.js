@@ -1,7 +1,10 @@
-// What surrounds every page: language and theme, and the choice of project and location.
+// What surrounds every page, and begins it once it is known who looks.
 
-import { button, fill, h } from "./dom.js";
-import { home, language, place, project, remember, t } from "./page.js";
+import { fill, h, main } from "./dom.js";
+import { projects, role } from "./me.js";
+import { changeLanguage, language, page, project, remember, signsIn, t } from "./page.js";
+import { emptyState } from "./parts.js";
+import { pageIn, rememberPlace } from "./place.js";
 
 const preferences = document.getElementById("preferences");
 preferences.addEventListener("change", () => {
@@ -10,13 +13,7 @@ preferences.addEventListener("change", () => {
   remember("sintonia_theme", theme);
   if (theme) document.documentElement.dataset.theme = theme;
   else delete document.documentElement.dataset.theme;
-  if (chosen.get("language") !== language) {
-    remember("sintonia_language", chosen.get("language"));
-    const here = new URL(location.href);
-    here.searchParams.delete("hl");
-    location.replace(here);
-    if (here.hash) location.reload();
-  }
+  if (chosen.get("language") !== language) changeLanguage(chosen.get("language"));
 });
 preferences.addEventListener("submit", (event) => event.preventDefault());
 
@@ -26,36 +23,26 @@ if (new URL(location.href).searchParams.has("hl")) remember("sintonia_language",
 const current = document.querySelector(".nav [aria-current]");
 if (current) current.parentElement.scrollLeft = current.offsetLeft - (current.parentElement.clientWidth - current.offsetWidth) / 2;
 
-const RECENT = "sintonia.places";
-const recent = JSON.parse(localStorage.getItem(RECENT) ?? "[]");
-const here = `${project}/${place}`;
-localStorage.setItem(RECENT, JSON.stringify([here, ...recent.filter((item) => item !== here)].slice(0, 8)));
-remember("sintonia_place", here);
+begin();
 
-document.getElementById("place").addEventListener("click", () => {
-  const known = (part, id) => h("datalist", { id }, [...new Set(recent.map((item) => item.split("/")[part]))].map((value) => h("option", { value })));
-  const input = (name, value, list) => h("label", { class: "field" },
-    h("span", { class: "label" }, t(`place.${name}`)),
-    h("input", { class: "input", name, value, list, required: true, pattern: "[^\\/\\s]+", autocomplete: "off", spellcheck: "false" }),
-  );
-  const form = h("form", { method: "dialog" });
-  const dialog = h("dialog", { "aria-labelledby": "place-title", close: () => dialog.remove() }, form);
-  fill(
-    form,
-    h("h2", { id: "place-title" }, t("place.title")),
-    h("p", {}, t("place.text")),
-    h("div", { class: "fields" }, input("project", project, "projects"), input("location", place, "locations")),
-    known(0, "projects"),
-    known(1, "locations"),
-    h("div", { class: "answers" },
-      button(t("action.back"), () => dialog.close()),
-      h("button", { class: "button primary", type: "submit" }, t("place.go")),
-    ),
-  );
-  form.addEventListener("submit", () => {
-    const [chosen, at] = ["project", "location"].map((name) => encodeURIComponent(form.elements[name].value.trim()));
-    location.assign(`${home}/projects/${chosen}/locations/${at}/tuningJobs`);
-  });
-  document.body.append(dialog);
-  dialog.showModal();
-});
+async function begin() {
+  if (signsIn) {
+    await (await import("./sign_in.js")).know();
+    (await import("./account.js")).showAccount();
+    if (page !== "lost") {
+      if (project === "-") return location.replace(pageIn(projects()[0] ?? "local"));
+      if (!role()) return showNoRole();
+    }
+  }
+  if (page !== "lost") rememberPlace();
+  import(`./pages/${page}.js`);
+}
+
+/** Of a project that one may not see, and that may not be there. */
+function showNoRole() {
+  const own = projects().map((name) => h("a", { class: "button", href: pageIn(name) }, name));
+  fill(main, emptyState({
+    symbol: "lock", title: t("access.none.title", { project }), text: t(own.length ? "access.none.text" : "access.none.anywhere"),
+    more: [h("div", { class: "row" }, own)],
+  }));
+}

@@ -103,7 +103,7 @@ export function actions(job, state, changed) {
   const all = [{ label: t("action.copyName"), symbol: "copy", act: () => copy(job.name) }];
   if (job.tunedModel?.endpoint) all.push({ label: t("action.copyEndpoint"), symbol: "copy", act: () => copy(job.tunedModel.endpoint) });
   if (!isFinal(state) && state !== "JOB_STATE_CANCELLING") {
-    all.push({ label: t("action.cancel"), symbol: "stop", danger: true, act: async () => (await cancel(job)) && changed() });
+    all.push({ label: t("action.cancel"), symbol: "stop", danger: true, needs: "TUNER", act: async () => (await cancel(job)) && changed() });
   }
   return all;
 }

@@ -2,7 +2,7 @@
 
 const told = JSON.parse(document.getElementById("config").textContent);
 
-export const { base, console: home, language, project, location: place, path } = told;
+export const { base, console: home, language, languages, project, location: place, page, path, signsIn } = told;
 export const icons = `${told.static}/icons.svg`;
 export const parent = `projects/${project}/locations/${place}`;
 
@@ -32,4 +32,17 @@ export const encoded = (name) => name.split("/").map(encodeURIComponent).join("/
 
 export function remember(name, value) {
   document.cookie = `${name}=${encodeURIComponent(value)}; path=${base || "/"}; max-age=31536000; SameSite=Lax`;
+}
+
+export function forget(name) {
+  document.cookie = `${name}=; path=${base || "/"}; max-age=0; SameSite=Lax`;
+}
+
+/** Show this page in another language from now on. */
+export function changeLanguage(tag) {
+  remember("sintonia_language", tag);
+  const here = new URL(location.href);
+  here.searchParams.delete("hl");
+  location.replace(here);
+  if (here.hash) location.reload();
 }

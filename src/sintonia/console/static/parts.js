@@ -1,6 +1,7 @@
 // Parts that several pages have: states of a page, questions, notes, menus, tabs, what is to be copied.
 
 import { button, fill, h, icon, symbolButton } from "./dom.js";
+import { may } from "./me.js";
 import { t } from "./page.js";
 
 export function toast(text, look = "") {
@@ -16,6 +17,7 @@ export function emptyState({ symbol, title, text, more = [] }) {
 
 export function errorState(error, again) {
   const more = again ? [button(t("action.again"), again)] : [];
+  if (error.status === 403) return emptyState({ symbol: "lock", title: t("error.denied"), text: error.message, more });
   return emptyState({ symbol: "warning", title: t("error.title"), text: error.message, more });
 }
 
@@ -90,7 +92,7 @@ export function code(text, label) {
   return h("div", { class: "code" }, h("pre", { tabindex: "0", "aria-label": label }, text), copyButton(text));
 }
 
-/** A button with a menu of `items()`: `{label, symbol, act, href, download, danger}`; asked each time it opens. */
+/** A button with a menu of `items()`: `{label, symbol, act, href, download, danger, needs}`; asked each time it opens. */
 export function menuButton(label, items, options = {}) {
   const menu = h("div", { class: "popover menu", popover: "auto", role: "menu" });
   const opener = symbolButton("more", label, null, { "aria-haspopup": "menu", ...options });
@@ -98,7 +100,7 @@ export function menuButton(label, items, options = {}) {
 
   menu.addEventListener("beforetoggle", (event) => {
     if (event.newState !== "open") return;
-    fill(menu, items().map(entry));
+    fill(menu, items().filter((item) => may(item.needs)).map(entry));
     lay();
   });
   window.addEventListener("scroll", () => menu.matches(":popover-open") && lay(), { passive: true });

@@ -3,6 +3,7 @@
 import { deleteObject, downloadAddress, exists, objectsOf, putObject, uriOf } from "../buckets.js";
 import { button, fill, h, icon, main, say, symbolButton } from "../dom.js";
 import { exactTime, since, size } from "../format.js";
+import { may } from "../me.js";
 import { pageOf, path, t } from "../page.js";
 import { confirm, copy, copyButton, emptyState, errorState, loadingState, menuButton, toast } from "../parts.js";
 
@@ -15,7 +16,7 @@ const picker = h("input", { type: "file", multiple: true, hidden: true, change: 
 const uploads = h("ul", { class: "uploads", hidden: true });
 const objects = h("div", {}, loadingState(4));
 const dropzone = h("div", { class: "dropzone", data: { words: t("object.drop") } }, objects);
-const choose = (look) => button(t("object.upload"), () => picker.click(), { look, symbol: "up" });
+const choose = (look) => button(t("object.upload"), () => picker.click(), { look, symbol: "up", data: { needs: "TUNER" } });
 
 document.title = `${bucket} · Sintonia`;
 const steps = prefix.split("/").slice(0, -1);
@@ -28,11 +29,12 @@ fill(
 show();
 
 let over = 0;  // enter and leave come for every element on the way
-const dragged = (event) => event.dataTransfer?.types.includes("Files");
+const dragged = (event) => may("TUNER") && event.dataTransfer?.types.includes("Files");
 dropzone.addEventListener("dragenter", (event) => dragged(event) && (event.preventDefault(), (over += 1), dropzone.classList.add("over")));
 dropzone.addEventListener("dragleave", () => (over -= 1) || dropzone.classList.remove("over"));
 dropzone.addEventListener("dragover", (event) => dragged(event) && event.preventDefault());
 dropzone.addEventListener("drop", (event) => {
+  if (!dragged(event)) return;
   event.preventDefault();
   over = 0;
   dropzone.classList.remove("over");
@@ -70,7 +72,7 @@ function objectRow(item) {
   const menu = menuButton(t("models.actions"), () => [
     { label: t("object.copy"), symbol: "copy", act: () => copy(uriOf(bucket, item.name)) },
     { label: t("object.download"), symbol: "download", href: address, download: file },
-    { label: t("object.delete"), symbol: "bin", danger: true, act: () => remove(item.name) },
+    { label: t("object.delete"), symbol: "bin", danger: true, needs: "TUNER", act: () => remove(item.name) },
   ], { look: "quiet small" });
   return h("tr", {},
     title("file", file, address, { download: file }),

@@ -7,7 +7,7 @@ import { pageOf, t } from "../page.js";
 import { confirm, copy, emptyState, errorState, loadingState, menuButton, prompt, toast } from "../parts.js";
 
 const place = h("div", {}, loadingState(4));
-const add = (look) => button(t("bucket.new"), create, { look, symbol: "plus" });
+const add = (look) => button(t("bucket.new"), create, { look, symbol: "plus", data: { needs: "TUNER" } });
 fill(main, h("div", { class: "head" }, h("h1", {}, t("nav.buckets")), h("div", { class: "actions" }, add("primary")), h("p", { class: "lead" }, t("bucket.lead"))), place);
 show();
 
@@ -30,7 +30,7 @@ async function show(known = [], token = undefined) {
 function row({ name, timeCreated }) {
   const menu = menuButton(t("models.actions"), () => [
     { label: t("object.copy"), symbol: "copy", act: () => copy(uriOf(name, "")) },
-    { label: t("bucket.delete"), symbol: "bin", danger: true, act: () => remove(name) },
+    { label: t("bucket.delete"), symbol: "bin", danger: true, needs: "TUNER", act: () => remove(name) },
   ], { look: "quiet small" });
   return h("tr", {},
     h("td", { class: "title-cell" }, h("a", { class: "table-title", href: pageOf(`buckets/${name}`) }, name)),

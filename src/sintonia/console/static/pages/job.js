@@ -59,7 +59,7 @@ function build() {
   const numbers = h("dl", { class: "facts", hidden: true });
   const title = h("h1");
   const changed = () => poller.now();
-  const stop = button(t("action.cancel"), async () => (await cancel(page.job)) && changed(), { symbol: "stop" });
+  const stop = button(t("action.cancel"), async () => (await cancel(page.job)) && changed(), { symbol: "stop", data: { needs: "TUNER" } });
   const menu = menuButton(t("models.actions"), () => actions(page.job, page.progress.state, changed).filter((item) => !item.danger), { look: "" });
   const problem = h("div", { class: "problem" });
   const monitor = new Monitor(name, changed);

@@ -161,7 +161,7 @@ export class Monitor {
         h("td", { class: "end number", data: { label: t("checkpoint.trainLoss") } }, number(at(trains, checkpoint.step))),
         h("td", { class: "end number", data: { label: t("checkpoint.evalLoss") } }, number(losses[i])),
         h("td", { class: "endpoint", data: { label: t("checkpoint.endpoint") } }, checkpoint.endpoint ? h("span", { class: "row tight" }, h("code", {}, idOf(checkpoint.endpoint)), copyButton(checkpoint.endpoint, t("action.copyEndpoint"))) : "–"),
-        h("td", { class: "end" }, this.state.default && !isDefault && button(t("checkpoint.makeDefault"), () => this.#makeDefault(checkpoint.checkpointId), { look: "small" })),
+        h("td", { class: "end" }, this.state.default && !isDefault && button(t("checkpoint.makeDefault"), () => this.#makeDefault(checkpoint.checkpointId), { look: "small", data: { needs: "TUNER" } })),
       );
     });
     const column = (key, end) => h("th", { scope: "col", class: end ? "end" : "" }, t(key));
