@@ -5,7 +5,8 @@ A message says what is wrong, which thing it is about and what to do. The API ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,6 +17,16 @@ class FieldViolation:
 
     field: str
     description: str
+
+
+@contextmanager
+def about(field: str) -> Iterator[None]:
+    """What is refused inside is refused because of ``field``, where it names none itself."""
+    try:
+        yield
+    except ApiError as error:
+        error.violations = error.violations or (FieldViolation(field, error.message),)
+        raise
 
 
 class ApiError(Exception):

@@ -91,3 +91,21 @@ def test_a_place_that_cannot_be_written_to_is_refused(server: Server, place: str
     assert error["message"].startswith("output_uri should be a folder of a bucket")
     assert says in error["message"]
     assert error["details"][0]["fieldViolations"][0]["field"] == "tuning_job.output_uri"
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "field"),
+    [
+        (JOBS, {**ASKED, "baseModel": "gpt-5"}, "tuning_job.base_model"),
+        (JOBS, {**ASKED, "baseModel": f"{LOCATION}/models/1"}, "tuning_job.pre_tuned_model.tuned_model_name"),
+        (
+            f"/sintonia/v1/{LOCATION}/datasetValidations",
+            {"datasetUri": "gs://x/y.jsonl", "baseModel": "gpt-5"},
+            "dataset_validation.base_model",
+        ),
+    ],
+)
+def test_what_is_not_found_says_in_which_field(server: Server, path: str, asked: JsonObject, field: str) -> None:
+    error = server.request("POST", path, json=asked).json()["error"]
+    assert error["status"] == "NOT_FOUND"
+    assert error["details"][0]["fieldViolations"] == [{"field": field, "description": error["message"]}]

@@ -18,7 +18,7 @@ from sintonia.database import Database, micros, tuning_jobs
 from sintonia.database.listing import Listed, Slice
 from sintonia.datasets.estimate import estimate
 from sintonia.datasets.handover import PrepareResult, read_prepare_progress, read_report
-from sintonia.errors import ApiError, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from sintonia.errors import ApiError, FailedPrecondition, FieldViolation, InvalidArgument, NotFound, about
 from sintonia.resources.base import JsonObject
 from sintonia.resources.datasets import DatasetValidation, ReportPage
 from sintonia.resources.filters import invalid_filter
@@ -84,7 +84,8 @@ class DatasetValidations:
             with contextlib.suppress(NotFound):
                 return await self.get(parent, str(number))
         base_model = request.base_model or next(iter(self._catalog.entries))
-        self._catalog.facts(self._catalog.find(base_model))
+        with about("dataset_validation.base_model"):
+            self._catalog.facts(self._catalog.find(base_model))
         if not request.dataset_uri:
             raise _invalid("dataset_uri", "dataset_uri is required.")
         for field in ("dataset_uri", "validation_dataset_uri"):

@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from sintonia.base_models import BaseModelEntry, Catalog
-from sintonia.errors import ApiError, FailedPrecondition, FieldViolation, InvalidArgument, Unavailable
+from sintonia.errors import ApiError, FailedPrecondition, FieldViolation, InvalidArgument, Unavailable, about
 from sintonia.resources.base import JsonObject, Resource
 from sintonia.resources.hyper_parameters import AdapterSize, HyperParameters, TuningMode
 from sintonia.resources.names import Parent
@@ -18,6 +18,7 @@ from sintonia.services.pre_tuned import PreTuned, PreTunedModels, is_tuned_model
 from sintonia.storage import Storage
 
 _SPEC = "tuning_job.supervised_tuning_spec"
+_PRE_TUNED = "tuning_job.pre_tuned_model.tuned_model_name"
 _MAX_EPOCHS = 1000
 _MAX_BATCH = 1024
 
@@ -64,13 +65,14 @@ async def accept(
     base_model = before.version.base_model if before else request.base_model
     if not base_model:
         raise _invalid("tuning_job.base_model", "base_model is required.")
-    entry = catalog.find(base_model)
-    catalog.facts(entry)  # refuses a model that is not on this machine yet
-    if before and before.spec.base_model != entry.id:
-        raise FailedPrecondition(
-            f"{before.resource.tuned_model_name} was tuned from {before.spec.base_model}, and {base_model} now means "
-            f"{entry.id}; an adapter works on its own base model only."
-        )
+    with about(_PRE_TUNED if before else "tuning_job.base_model"):
+        entry = catalog.find(base_model)
+        catalog.facts(entry)  # refuses a model that is not on this machine yet
+        if before and before.spec.base_model != entry.id:
+            raise FailedPrecondition(
+                f"{before.resource.tuned_model_name} was tuned from {before.spec.base_model}, and {base_model} now "
+                f"means {entry.id}; an adapter works on its own base model only."
+            )
     check_labels(request.labels, "tuning_job.labels")
     inherited = before.version.model.display_name if before else None
     display_name = request.tuned_model_display_name or inherited or readable_name()
@@ -119,7 +121,8 @@ async def _pre_tuned(request: TuningJob, parent: Parent, models: PreTunedModels)
         )
     if request.base_model and is_tuned_model(request.base_model):
         asked = PreTunedModel(tuned_model_name=request.base_model)
-    return await models.find(parent, asked) if asked else None
+    with about(_PRE_TUNED):
+        return await models.find(parent, asked) if asked else None
 
 
 def _is_set(value: Resource | JsonObject | str | None) -> bool:
