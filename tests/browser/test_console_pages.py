@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from visitors import HOSTILE, Visitor, console, write
+from visitors import AXE, HOSTILE, Visitor, console, hindrances, write
 
 from rows import shouting_rows
 from server import LOCATION, Server
@@ -19,8 +19,6 @@ from sintonia.database.tuning_jobs import JobRecord
 from sintonia.resources.names import Parent
 from sintonia.resources.tuning import TuningJob, TuningJobState
 
-AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
-PHONE = {"width": 390, "height": 844}
 MANY = 45
 
 
@@ -232,17 +230,7 @@ def test_nothing_keeps_anybody_out(visit: Any, server: Server, tuned: str, faile
         page = visitor.open(path)
         expect(page.locator(".card:visible, .state:visible").first).to_be_visible()
         expect(page.get_by_role("status", name="Loading")).to_have_count(0)
-        page.evaluate(AXE.read_text())
-        found = page.evaluate("async () => (await axe.run({ resultTypes: ['violations'] })).violations")
-        findings += [
-            (path, item["id"], [node["target"] for node in item["nodes"]][:3])
-            for item in found
-            if item["impact"] in ("serious", "critical")
-        ]
-        page.set_viewport_size(PHONE)
-        wide = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        if wide > 0:
-            findings.append((path, "wider than a phone by", wide))
+        findings += [(path, *found) for found in hindrances(page)]
         page.close()
     assert findings == []
 

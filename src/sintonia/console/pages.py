@@ -53,6 +53,7 @@ class Page:
 
 _PAGES = (
     Page("tuned_models", "/tuningJobs", "nav.tunedModels", "tuningJobs"),
+    Page("create", "/tuningJobs/create", "create.title", "tuningJobs"),  # ids of jobs are numbers
     Page("job", "/tuningJobs/{job}", "nav.tunedModels", "tuningJobs"),
     Page("buckets", "/buckets", "nav.buckets", "buckets"),
     Page("bucket", "/buckets/{bucket}", "nav.buckets", "buckets"),

@@ -2,12 +2,16 @@
 
 import { base, encoded, t } from "./page.js";
 
+const INCOMPLETE = 308;  // the storage API's word for an upload that lacks a part; no redirection
+
 /** A refusal in the API's own words, or that there was no answer (`status` 0). */
 export class ApiError extends Error {
-  constructor(message, status, name = "") {
+  constructor(message, status, name = "", details = []) {
     super(message);
     this.status = status;
     this.name = name || "ApiError";
+    /** What is wrong with which field, `{field, description}`, where the API tells. */
+    this.violations = details.flatMap((detail) => detail.fieldViolations ?? []).filter(({ field }) => field);
   }
 }
 
@@ -32,24 +36,49 @@ export async function call(method, path, { query = {}, body, signal, asks = true
 }
 
 /**
- * Send a file and answer the JSON reply. By XMLHttpRequest, as fetch does not tell how much was sent.
- * `progress(bytes)` is called on the way; `signal` stops it.
+ * An upload that may be gone on with: begin one, ask how far one is, send the rest of its file. `path` and `query` are
+ * those of the object, `id` is what `begin` answers.
  */
-export function upload(path, { query, file, progress, signal }) {
+export const uploads = {
+  async begin(path, query, file) {
+    const headers = { "X-Upload-Content-Type": file.type || "application/octet-stream", "X-Upload-Content-Length": file.size };
+    const response = await send(address(path, { ...query, uploadType: "resumable" }), { method: "POST", headers }, true);
+    return response.headers.get("X-GUploader-UploadID");
+  },
+
+  /** How many bytes have arrived; undefined if the server has forgotten the upload. */
+  async arrived(path, id, file) {
+    const headers = { "Content-Range": `bytes */${file.size}` };
+    try {
+      const response = await send(address(path, { upload_id: id }), { method: "PUT", headers }, true);
+      return response.status === INCOMPLETE ? Number(response.headers.get("Range")?.split("-")[1] ?? -1) + 1 : file.size;
+    } catch (error) {
+      if (error.status === 404) return undefined;
+      throw error;
+    }
+  },
+
+  /** By XMLHttpRequest, as fetch does not tell how much was sent: `progress(bytes)`. `signal` stops it. */
+  rest(path, id, file, { from, progress, signal }) {
+    return transfer(address(path, { upload_id: id }), file, from, progress, signal);
+  },
+};
+
+function transfer(url, file, from, progress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", address(path, query));
-    request.setRequestHeader("Content-Type", file.type || "application/octet-stream");
-    request.upload.onprogress = (event) => progress(event.loaded);
+    request.open("PUT", url);
+    request.setRequestHeader("Content-Range", file.size > from ? `bytes ${from}-${file.size - 1}/${file.size}` : `bytes */${file.size}`);
+    request.upload.onprogress = (event) => progress(from + event.loaded);
     request.onload = () => {
-      if (request.status === 401 && signIn) return signIn().then(() => upload(path, { query, file, progress, signal })).then(resolve, reject);
+      if (request.status === 401 && signIn) return signIn().then(() => transfer(url, file, from, progress, signal)).then(resolve, reject);
       const answer = new Response(request.responseText, { status: request.status });
       (answer.ok ? answer.json().then(resolve) : refusal(answer).then(reject)).catch(reject);
     };
     request.onerror = () => reject(new ApiError(t("error.unreachable"), 0));
     request.onabort = () => reject(new DOMException("", "AbortError"));
     signal?.addEventListener("abort", () => request.abort());
-    request.send(file);
+    request.send(file.slice(from));
   });
 }
 
@@ -79,12 +108,12 @@ async function send(url, request, asks) {
     await signIn();
     return send(url, request, asks);
   }
-  if (!response.ok) throw await refusal(response);
+  if (!response.ok && response.status !== INCOMPLETE) throw await refusal(response);
   return response;
 }
 
 async function refusal(response) {
   const told = await response.json().catch(() => ({}));
-  const { message, status } = told.error ?? {};
-  return new ApiError(message || t("error.strange", { status: response.status }), response.status, status);
+  const { message, status, details } = told.error ?? {};
+  return new ApiError(message || t("error.strange", { status: response.status }), response.status, status, details);
 }

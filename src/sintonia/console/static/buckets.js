@@ -1,6 +1,6 @@
 // Buckets and objects, as the storage API has them.
 
-import { address, call, upload } from "./api.js";
+import { address, call, uploads } from "./api.js";
 import { project } from "./page.js";
 
 const inPath = encodeURIComponent;
@@ -24,7 +24,15 @@ export async function exists(bucket, name) {
   return items[0]?.name === name;
 }
 
-/** Put a file at a name; `progress` is told the bytes that were sent. */
-export function putObject(bucket, name, file, options) {
-  return upload(`/upload${bucketPath(bucket)}/o`, { query: { uploadType: "media", name }, file, ...options });
+/**
+ * Put a file at a name; `progress` is told the bytes that have been sent, `began` the id of the upload. With the `id` of
+ * one that was broken off, only what is lacking is sent.
+ */
+export async function putObject(bucket, name, file, { id, began, progress, signal } = {}) {
+  const path = `/upload${bucketPath(bucket)}/o`;
+  const from = id ? await uploads.arrived(path, id, file) : undefined;
+  const known = from === undefined ? await uploads.begin(path, { name }, file) : id;
+  began?.(known);
+  signal?.throwIfAborted();
+  return uploads.rest(path, known, file, { from: from ?? 0, progress, signal });
 }

@@ -3,7 +3,7 @@
 import { call, v1 } from "./api.js";
 import { h, say } from "./dom.js";
 import { count, duration, measure, percent } from "./format.js";
-import { hasWords, t } from "./page.js";
+import { hasWords, pageOf, t } from "./page.js";
 import { confirm, copy, toast } from "./parts.js";
 
 const FINAL = ["JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED"];
@@ -16,6 +16,11 @@ export const isFinal = (state) => FINAL.includes(state);
 export const idOf = (name) => name.split("/").at(-1);
 export const titleOf = (job) => job.tunedModelDisplayName || idOf(job.name);
 export const baseOf = (job) => (job.baseModel || job.preTunedModel?.baseModel || "").split("/").at(-1);
+
+const RANKS = { ONE: 1, TWO: 2, FOUR: 4, EIGHT: 8, SIXTEEN: 16, THIRTY_TWO: 32 };
+/** An adapter size as a number, and as the API writes it. */
+export const rankOf = (size) => RANKS[String(size ?? "").replace("ADAPTER_SIZE_", "")];
+export const sizeOf = (rank) => `ADAPTER_SIZE_${Object.keys(RANKS).find((name) => RANKS[name] === Number(rank))}`;
 
 /** The finer state while there is one: what a person wants to know. */
 function stateWords({ state, tuningJobState }) {
@@ -102,6 +107,7 @@ export async function cancel(job) {
 export function actions(job, state, changed) {
   const all = [{ label: t("action.copyName"), symbol: "copy", act: () => copy(job.name) }];
   if (job.tunedModel?.endpoint) all.push({ label: t("action.copyEndpoint"), symbol: "copy", act: () => copy(job.tunedModel.endpoint) });
+  all.push({ label: t("action.tuneAgain"), symbol: "again", needs: "TUNER", href: `${pageOf("tuningJobs/create")}?from=${idOf(job.name)}` });
   if (!isFinal(state) && state !== "JOB_STATE_CANCELLING") {
     all.push({ label: t("action.cancel"), symbol: "stop", danger: true, needs: "TUNER", act: async () => (await cancel(job)) && changed() });
   }

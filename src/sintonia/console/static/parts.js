@@ -1,6 +1,6 @@
 // Parts that several pages have: states of a page, questions, notes, menus, tabs, what is to be copied.
 
-import { button, fill, h, icon, symbolButton } from "./dom.js";
+import { button, fill, h, icon, say, symbolButton } from "./dom.js";
 import { may } from "./me.js";
 import { t } from "./page.js";
 
@@ -75,6 +75,26 @@ export function prompt({ title, label, hint, yes, act }) {
     dialog.showModal();
   });
 }
+
+let fields = 0;
+
+/** An input with a label above it; what is wrong with it and hints are below, and belong to it for screen readers too. */
+export function field(label, input, ...hints) {
+  fields += 1;
+  input.setAttribute("aria-describedby", `problem-${fields} hint-${fields}`);
+  return h("div", { class: "field" }, h("label", {}, h("span", { class: "label" }, label), input),
+    h("p", { class: "problem-line", id: `problem-${fields}`, role: "alert" }), h("p", { class: "hint", id: `hint-${fields}` }, hints));
+}
+
+/** Say at the field of an input what is wrong with it; nothing, where all is well. */
+export function complain(input, problem = "") {
+  say(input.closest(".field").querySelector(".problem-line"), problem);
+  if (problem) input.setAttribute("aria-invalid", "true");
+  else input.removeAttribute("aria-invalid");
+}
+
+/** The first input of `element` with which something is wrong. */
+export const problemIn = (element) => element.querySelector("[aria-invalid]:is(input, select), [aria-invalid] input:enabled");
 
 export async function copy(text) {
   try {

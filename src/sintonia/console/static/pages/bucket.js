@@ -1,11 +1,11 @@
 // The objects of a bucket, folder by folder; files come in by a button or are dropped.
 
-import { deleteObject, downloadAddress, exists, objectsOf, putObject, uriOf } from "../buckets.js";
-import { button, fill, h, icon, main, say, symbolButton } from "../dom.js";
+import { deleteObject, downloadAddress, objectsOf, uriOf } from "../buckets.js";
+import { button, fill, h, icon, main } from "../dom.js";
 import { exactTime, since, size } from "../format.js";
-import { may } from "../me.js";
 import { pageOf, path, t } from "../page.js";
 import { confirm, copy, copyButton, emptyState, errorState, loadingState, menuButton, toast } from "../parts.js";
+import { takeDrops, Uploads } from "../uploads.js";
 
 const { bucket } = path;
 const prefix = new URL(location.href).searchParams.get("prefix") ?? "";
@@ -13,7 +13,7 @@ const here = pageOf(`buckets/${bucket}`);
 const folder = (to) => (to ? `${here}?${new URLSearchParams({ prefix: to })}` : here);
 
 const picker = h("input", { type: "file", multiple: true, hidden: true, change: () => take([...picker.files]) });
-const uploads = h("ul", { class: "uploads", hidden: true });
+const uploads = new Uploads();
 const objects = h("div", {}, loadingState(4));
 const dropzone = h("div", { class: "dropzone", data: { words: t("object.drop") } }, objects);
 const choose = (look) => button(t("object.upload"), () => picker.click(), { look, symbol: "up", data: { needs: "TUNER" } });
@@ -24,22 +24,10 @@ fill(
   main,
   h("a", { class: "crumb", href: prefix ? folder(steps.slice(0, -1).map((step) => `${step}/`).join("")) : pageOf("buckets") }, icon("left"), prefix ? [bucket, ...steps.slice(0, -1)].join(" / ") : t("nav.buckets")),
   h("div", { class: "head" }, h("h1", {}, steps.at(-1) ?? bucket), copyButton(uriOf(bucket, prefix), t("object.copy")), h("div", { class: "actions" }, choose("primary"), picker)),
-  uploads, dropzone,
+  uploads.element, dropzone,
 );
 show();
-
-let over = 0;  // enter and leave come for every element on the way
-const dragged = (event) => may("TUNER") && event.dataTransfer?.types.includes("Files");
-dropzone.addEventListener("dragenter", (event) => dragged(event) && (event.preventDefault(), (over += 1), dropzone.classList.add("over")));
-dropzone.addEventListener("dragleave", () => (over -= 1) || dropzone.classList.remove("over"));
-dropzone.addEventListener("dragover", (event) => dragged(event) && event.preventDefault());
-dropzone.addEventListener("drop", (event) => {
-  if (!dragged(event)) return;
-  event.preventDefault();
-  over = 0;
-  dropzone.classList.remove("over");
-  take([...event.dataTransfer.files]);
-});
+takeDrops(dropzone, take);
 
 async function show(known = { items: [], prefixes: [] }, token = undefined) {
   let page;
@@ -93,37 +81,9 @@ async function remove(name) {
   show();
 }
 
-/** Upload files one after the other; what exists is replaced only after a question. */
+/** Upload files one after the other. */
 async function take(files) {
   picker.value = "";
-  for (const file of files) await send(file);
+  for (const file of files) await uploads.send(bucket, prefix + file.name, file);
   show();
-}
-
-async function send(file) {
-  const name = prefix + file.name;
-  const stop = new AbortController();
-  const part = h("span");
-  const words = h("span", { class: "small muted number" });
-  const bar = h("div", { class: "progress", role: "progressbar", "aria-label": file.name, "aria-valuemin": "0", "aria-valuemax": "100" }, part);
-  const line = h("li", { class: "card" }, icon("file"), h("div", {}, h("strong", {}, file.name), " ", words, bar), symbolButton("close", t("object.stop", { name: file.name }), () => stop.abort(), { look: "quiet small" }));
-  const progress = (bytes) => {
-    const done = file.size ? Math.min(100, Math.round((100 * bytes) / file.size)) : 100;
-    part.style.width = `${done}%`;
-    bar.setAttribute("aria-valuenow", done);
-    say(words, t("object.sent", { part: size(Math.min(bytes, file.size)), all: size(file.size) }));
-  };
-  try {
-    if ((await exists(bucket, name)) && !(await confirm({ title: t("object.replace.title"), text: t("object.replace.text", { uri: uriOf(bucket, name) }), yes: t("object.replace.yes"), look: "primary" }))) return;
-    uploads.append(line);
-    uploads.hidden = false;
-    progress(0);
-    await putObject(bucket, name, file, { progress, signal: stop.signal });
-    toast(t("object.uploaded", { name: file.name }));
-  } catch (error) {
-    if (error.name !== "AbortError") toast(error.message, "bad");
-  } finally {
-    line.remove();
-    uploads.hidden = !uploads.childElementCount;
-  }
 }

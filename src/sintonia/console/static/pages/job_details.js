@@ -3,7 +3,7 @@
 import { call, own } from "../api.js";
 import { button, fill, h, path, say } from "../dom.js";
 import { count, decimal, duration, exactTime } from "../format.js";
-import { baseOf, idOf } from "../jobs.js";
+import { baseOf, idOf, rankOf } from "../jobs.js";
 import { t } from "../page.js";
 import { code, copyButton, toast } from "../parts.js";
 
@@ -103,7 +103,7 @@ function sections(job) {
     ]),
     section("details.hyper", [
       ["details.epochs", hyper.epochCount && count(hyper.epochCount)],
-      ["details.adapter", hyper.adapterSize && String(hyper.adapterSize).replace("ADAPTER_SIZE_", "").replace("ONE", "1").replace("TWO", "2").replace("FOUR", "4").replace("EIGHT", "8").replace("SIXTEEN", "16").replace("THIRTY_TWO", "32")],
+      ["details.adapter", rankOf(hyper.adapterSize) && count(rankOf(hyper.adapterSize))],
       ["details.multiplier", hyper.learningRateMultiplier && decimal(hyper.learningRateMultiplier)],
       ["details.rate", hyper.learningRate && decimal(hyper.learningRate)],
       ["details.batch", hyper.batchSize && count(hyper.batchSize)],

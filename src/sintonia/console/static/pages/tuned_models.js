@@ -56,7 +56,7 @@ const place = h("div", {}, loadingState(5));
 
 fill(
   main,
-  h("div", { class: "head" }, h("h1", {}, t("nav.tunedModels")), h("p", { class: "lead" }, t("models.lead"))),
+  h("div", { class: "head" }, h("h1", {}, t("nav.tunedModels")), h("div", { class: "actions" }, begin()), h("p", { class: "lead" }, t("models.lead"))),
   tools, trouble, place,
 );
 
@@ -66,6 +66,10 @@ const poller = poll(look, (error) => {
   fill(trouble, error && !strange ? h("p", { class: "small muted" }, t("error.retrying", { message: error.message })) : null);
 });
 poller.now();
+
+function begin() {
+  return h("a", { class: "button primary", href: pageOf("tuningJobs/create"), data: { needs: "TUNER" } }, icon("plus"), t("create.title"));
+}
 
 let typing = 0;
 search.addEventListener("input", () => {
@@ -200,6 +204,6 @@ function nothingYet() {
   const lines = `sintonia jobs create --project ${project} --location ${region} --watch \\\n  --base-model gemini-1.0-pro-002 \\\n  --train gs://cloud-samples-data/ai-platform/generative_ai/sft_train_data.jsonl`;
   return emptyState({
     symbol: "models", title: t("models.first.title"), text: t("models.first.text"),
-    more: [h("div", { class: "first-model" }, code(lines, t("models.first.command")))],
+    more: [begin(), h("div", { class: "first-model" }, code(lines, t("models.first.command")))],
   });
 }
