@@ -128,41 +128,6 @@ def test_checkpoints_best_and_default(visitor: Visitor, server: Server, tuned: s
     expect(row("2").get_by_text("Default", exact=True)).to_be_visible()
 
 
-def test_the_dataset_in_numbers_and_words(visitor: Visitor, server: Server, tuned: str) -> None:
-    page = visitor.open(page_of(tuned))
-    page.get_by_role("tab", name="Monitor").focus()
-    page.keyboard.press("ArrowRight")
-    expect(page.get_by_role("tab", name="Dataset")).to_be_focused()
-    stats = server.job(tuned)["tuningDataStats"]["supervisedTuningDataStats"]
-    panel = page.get_by_role("tabpanel", name="Dataset")
-    for name, key in (("Input tokens", "Input"), ("Output tokens", "Output")):
-        told = stats[f"user{key}TokenDistribution"]
-        figure = panel.get_by_role("figure").filter(has_text=name)
-        expect(figure.locator(".bar-slot")).to_have_count(len(told["buckets"]))
-        expect(figure).to_contain_text(f"{int(told['sum']):,}")
-    turns = panel.locator(".turn")
-    expect(turns).to_have_count(6)
-    expect(turns.nth(0)).to_contain_text(HOSTILE)
-    expect(turns.nth(1)).to_contain_text("learned")
-    expect(panel).to_contain_text("gs://console/validation.jsonl")
-    page.reload()
-    expect(page.get_by_role("tab", name="Dataset")).to_have_attribute("aria-selected", "true")
-    expect(turns).to_have_count(6)
-
-
-def test_a_failing_dataset_says_which_lines_and_why(visitor: Visitor, failed: str) -> None:
-    page = visitor.open(page_of(failed))
-    expect(page.get_by_text("The job failed")).to_be_visible()
-    expect(page.get_by_text("upload the file again")).to_be_visible()
-    expect(page.get_by_role("heading", name="There are no curves")).to_be_visible()
-    page.get_by_role("tab", name="Dataset").click()
-    lines = page.get_by_role("tabpanel", name="Dataset").locator("tbody tr")
-    expect(lines).to_have_count(2)
-    expect(lines.nth(0)).to_contain_text("unrecognized_role")
-    expect(lines.nth(0)).to_contain_text('"><img src=x')
-    expect(lines.nth(1)).to_contain_text("nothing to learn")
-
-
 def test_details_have_what_was_really_used_and_the_log(visit: Any, server: Server, tuned: str) -> None:
     visitor = visit(permissions=["clipboard-read", "clipboard-write"])
     page = visitor.open(page_of(tuned) + "#details")

@@ -107,6 +107,13 @@ export async function copy(text) {
 
 export const copyButton = (text, label = t("action.copy")) => symbolButton("copy", label, () => copy(text), { look: "quiet small" });
 
+/** Have the browser save a file that is made of `parts`. */
+export function save(file, parts, type) {
+  const link = h("a", { href: URL.createObjectURL(new Blob(parts, { type })), download: file });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
 /** Lines to be copied into a terminal or a program. */
 export function code(text, label) {
   return h("div", { class: "code" }, h("pre", { tabindex: "0", "aria-label": label }, text), copyButton(text));

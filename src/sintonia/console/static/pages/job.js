@@ -12,6 +12,7 @@ import { Monitor } from "./job_monitor.js";
 
 const LIVE = "name,state,tuningJobState,updateTime,tunedModel,error";
 const LOOK_AGAIN = 10000;
+const ERROR_LINES = 6;
 
 const name = `${parent}/tuningJobs/${path.job}`;
 const page = { job: null, progress: null, asked: 0 };
@@ -108,5 +109,8 @@ function showProblem(job, progress) {
   const key = failed ? job.error.message : "";
   if (parts.problem.dataset.shown === key) return;
   parts.problem.dataset.shown = key;
-  fill(parts.problem, failed && notice("bad", "warning", h("strong", {}, t("job.failed")), "\n", job.error.message, "\n", h("span", { class: "muted" }, t(job.error.code === 3 ? "job.failed.input" : "job.failed.log"))));
+  // A bad dataset's error has a line for each bad line; the tab Dataset has them in a better form.
+  const lines = key.split("\n");
+  const told = lines.length > ERROR_LINES ? [...lines.slice(0, ERROR_LINES), "…"].join("\n") : key;
+  fill(parts.problem, failed && notice("bad", "warning", h("strong", {}, t("job.failed")), "\n", told, "\n", h("span", { class: "muted" }, t(job.error.code === 3 ? "job.failed.input" : "job.failed.log"))));
 }

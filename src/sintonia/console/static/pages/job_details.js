@@ -5,7 +5,7 @@ import { button, fill, h, path, say } from "../dom.js";
 import { count, decimal, duration, exactTime } from "../format.js";
 import { baseOf, idOf, rankOf } from "../jobs.js";
 import { t } from "../page.js";
-import { code, copyButton, toast } from "../parts.js";
+import { code, copyButton, save, toast } from "../parts.js";
 
 const KEPT = 400000;  // characters of the log on the page
 
@@ -79,9 +79,7 @@ export class Details {
     } catch (error) {
       return toast(error.message, "bad");
     }
-    const link = h("a", { href: URL.createObjectURL(new Blob(parts, { type: "text/plain" })), download: `job-${idOf(this.name)}.log` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    save(`job-${idOf(this.name)}.log`, parts, "text/plain");
   }
 }
 

@@ -6,7 +6,7 @@ import { button, fill, h, icon } from "../dom.js";
 import { count, decimal, measure, percent } from "../format.js";
 import { idOf, isFinal } from "../jobs.js";
 import { language, t } from "../page.js";
-import { copyButton, emptyState, toast } from "../parts.js";
+import { copyButton, emptyState, save, toast } from "../parts.js";
 import { grow, whatFollows } from "../series.js";
 
 const CHARTS = [
@@ -132,10 +132,7 @@ export class Monitor {
       const [steps, columns] = columnsOf(series);
       const names = Object.keys(columns);
       const lines = [["step", ...names], ...steps.map((step) => [step, ...names.map((name) => columns[name].get(step) ?? "")])];
-      const file = new Blob([lines.map((line) => line.join(",")).join("\n") + "\n"], { type: "text/csv" });
-      const link = h("a", { href: URL.createObjectURL(file), download: `metrics-${idOf(this.name)}.csv` });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+      save(`metrics-${idOf(this.name)}.csv`, [lines.map((line) => line.join(",")).join("\n") + "\n"], "text/csv");
     } catch (error) {
       toast(error.message, "bad");
     }
