@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from test_console_pages import AXE, PHONE
-from visitors import Visitor, console
+from visitors import AXE, PHONE, Visitor, console, hindrances
 
 from signed_in import SignedInServer
 from sintonia.services.access import Role
@@ -318,11 +317,7 @@ def test_nothing_keeps_anybody_out(visit: Any, signed: SignedInServer, people: P
     findings = []
 
     def judge(what: str) -> None:
-        page.evaluate(AXE.read_text())
-        found = page.evaluate("async () => (await axe.run({ resultTypes: ['violations'] })).violations")
-        findings.extend((what, item["id"]) for item in found if item["impact"] in ("serious", "critical"))
-        if page.evaluate("() => document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-            findings.append((what, "wider than a phone"))
+        findings.extend((what, *found) for found in hindrances(page))
 
     form = page.get_by_role("dialog", name="Sign in")
     form.get_by_label("Token").fill("wrong")
