@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +142,23 @@ def test_details_have_what_was_really_used_and_the_log(visit: Any, server: Serve
         hyper["batchSize"]
     )
     expect(panel.locator("div", has=page.get_by_text("Description", exact=True)).last).to_contain_text(HOSTILE)
-    expect(panel).to_contain_text(job["tunedModel"]["model"])
+    setup = server.call("GET", f"/sintonia/v1/{tuned}/setup")
+    facts = {
+        "Learning rate": f"{setup['learningRate']:.4g}",
+        "Adapter alpha": "32",
+        "Weights": "tiny",
+        "Trainable parameters": f"{int(setup['trainableParameters']):,}",
+        "Precision, device": f"{setup['precision']}, cpu",
+        "Trainer starts": "1",
+    }
+    for name, value in facts.items():
+        line = panel.locator("dl > div", has=page.get_by_text(name, exact=True))
+        expect(line.locator("dd")).to_have_text(value)
     expect(panel).to_contain_text(job["gcsMetricsUri"])
+    for name in (job["tunedModel"]["model"], job["tunedModel"]["endpoint"], job["experiment"]):
+        link = panel.get_by_role("link", name=name)
+        told = page.request.get(f"{server.url}{link.get_attribute('href')}")
+        assert told.json()["name"] == name
     log = server.call("GET", f"/sintonia/v1/{tuned}/log")["text"]
     expect(panel.locator(".log")).to_have_text(log)
     with page.expect_download() as waiting:
@@ -149,6 +168,20 @@ def test_details_have_what_was_really_used_and_the_log(visit: Any, server: Serve
     page.get_by_role("menuitem", name="Copy endpoint name").click()
     expect(page.get_by_text("Copied")).to_be_visible()
     assert page.evaluate("() => navigator.clipboard.readText()") == job["tunedModel"]["endpoint"]
+
+
+def test_commands_do_what_they_say(visitor: Visitor, server: Server, tuned: str) -> None:
+    page = visitor.open(page_of(tuned) + "#details")
+    commands = page.get_by_role("tabpanel", name="Details").locator(".code pre")
+    expect(commands.first).to_be_visible()
+    curl, watch = (commands.filter(has_text=text).inner_text() for text in ("curl ", "jobs watch"))
+    home = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    assert json.loads(subprocess.check_output(["bash", "-c", curl], env=home))["name"] == tuned
+    assert "succeeded" in subprocess.check_output(["bash", "-c", watch], env=home, text=True).lower()
+    board = commands.filter(has_text="tensorboard ").inner_text().replace("tensorboard --logdir", "ls -1")
+    assert "tfevents" in subprocess.check_output(
+        ["bash", "-c", board], env=home | {"SINTONIA_HOME": str(server.home)}, text=True
+    )
 
 
 def test_a_job_is_watched_live_and_cancelled(visitor: Visitor, server: Server) -> None:

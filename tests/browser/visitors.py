@@ -41,12 +41,16 @@ def console(path: str = "tuningJobs", project: str = "p") -> str:
 
 @dataclass
 class Visitor:
-    """Somebody with a browser. ``complaints``: what went wrong on any of their pages, but for what is ``expected``."""
+    """Somebody with a browser. ``complaints``: what went wrong on any of their pages, but for what is ``expected``.
+
+    Requests go to ``url``, and to where they are ``welcome`` besides.
+    """
 
     context: BrowserContext
     url: str
     complaints: list[str] = field(default_factory=list)
     expected: str | None = None
+    welcome: tuple[str, ...] = ()
 
     def open(self, path: str) -> Page:
         page = self.context.new_page()
@@ -68,7 +72,7 @@ class Visitor:
             self.complaints.append(f"{path}: {text}")
 
     def _asked(self, path: str, url: str) -> None:
-        if not url.startswith((self.url + "/", "blob:", "data:")):
+        if not url.startswith((*(f"{place}/" for place in (self.url, *self.welcome)), "blob:", "data:")):
             self.complaints.append(f"{path}: asked {url}")
 
 

@@ -15,10 +15,12 @@ import pytest
 from test_sdks import CLIENTS
 
 from server import PATIENCE, Server
+from sintonia import console
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 NOTEBOOK = EXAMPLES / "notebook" / "tune_a_model.ipynb"
+CONSOLE = Path(console.__file__).parent / "static"
 PROJECT = "projects/examples/locations/us-central1"
 
 
@@ -128,6 +130,11 @@ def test_notebook(server: Server) -> None:
     assert before.startswith("before:")
     assert after.startswith("after:")
     assert shown["predict"]["text"].startswith(job["tunedModel"]["endpoint"])
+
+
+def test_it_connects_as_the_notebooks_of_the_console_do() -> None:
+    cells = {cell["id"]: "".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]}
+    assert cells["connect"] in (CONSOLE / "notebook_cells.js").read_text(encoding="utf-8")
 
 
 def test_the_notebook_is_saved_as_nobody_ran_it() -> None:

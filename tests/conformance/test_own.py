@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from server import Server
-from sintonia.resources.own import CatalogPage, JobLog, Metrics, Progress
+from sintonia.resources.own import CatalogPage, JobLog, Metrics, Progress, TrainingSetup
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,19 @@ def test_metrics_in_columns_and_behind_a_step(server: Server, job: str) -> None:
     rest = server.call("GET", f"/sintonia/v1/{job}/metrics?after=4")["series"]["/train_total_loss"]
     assert (rest["steps"], rest["values"]) == ([5, 6], whole.values[4:])
     assert server.call("GET", f"/sintonia/v1/{job}/metrics?after=6") == {"series": {}}
+
+
+def test_what_the_trainer_works_with(server: Server, job: str) -> None:
+    setup = TrainingSetup.from_wire(server.call("GET", f"/sintonia/v1/{job}/setup"))
+    hyper = server.job(job)["supervisedTuningSpec"]["hyperParameters"]
+    assert (setup.base_model, setup.epochs, str(setup.batch_size)) == ("tiny", 2, hyper["batchSize"])
+    assert setup.learning_rate == server.run(job).read_spec().learning_rate
+    assert (setup.device, setup.attempts) == ("cpu", 1)
+    assert setup.precision in ("float32", "bfloat16")
+    assert setup.trainable_parameters
+    failed = server.create_job("tiny", server.upload("gs://my-data/no-setup.jsonl", [{"contents": []}]))["name"]
+    assert server.finished_job(failed)["state"] == "JOB_STATE_FAILED"
+    assert server.call("GET", f"/sintonia/v1/{failed}/setup") == {}
 
 
 def test_a_log_is_read_piece_by_piece(server: Server, job: str) -> None:

@@ -47,6 +47,28 @@ def run_client(environment: str, program: str, *arguments: str, **env: str) -> d
     return seen
 
 
+def test_notebooks_take_a_token_or_ask_for_one(server: SignedInServer) -> None:
+    """The cell is that of the example, and of every notebook that the console makes."""
+    notebook = json.loads((ROOT / "examples" / "notebook" / "tune_a_model.ipynb").read_text(encoding="utf-8"))
+    (connect,) = ["".join(cell["source"]) for cell in notebook["cells"] if cell["id"] == "connect"]
+    typed, environment = (server.token(name, p=Role.VIEWER) for name in ("typed", "environment"))
+    program = f"""
+ADDRESS, PROJECT_ID, REGION = {server.url!r}, "p", "us-central1"
+for _ in range(2):
+    exec({connect!r})
+    print(requests.get(ADDRESS + "/sintonia/v1/me", headers=HEADERS).json()["principal"])
+    os.environ["SINTONIA_TOKEN"] = {environment!r}
+"""
+    done = subprocess.run(
+        [str(ROOT / ".cache" / "clients" / "bin" / "python"), "-c", program], input=typed,
+        capture_output=True, text=True, timeout=PATIENCE, check=False, start_new_session=True,
+        env={name: value for name, value in os.environ.items() if name != "SINTONIA_TOKEN"},
+    )  # fmt: skip
+    principals = [server.ask("GET", "/sintonia/v1/me", token).json()["principal"] for token in (typed, environment)]
+    assert done.stdout.splitlines() == principals, done.stderr
+    assert done.stderr.count("API token:") == 1
+
+
 def test_official_clients(server: SignedInServer) -> None:
     seen = run_client(
         "clients", "sign_in_flow.py", server.url, f"localhost:{server.grpc_port}", NAMES,

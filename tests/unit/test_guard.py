@@ -104,5 +104,48 @@ async def test_what_browsers_say_of_the_sender(site: str, passes: bool) -> None:
     assert (await ask("localhost:1", sec_fetch_site=site)).status_code == (200 if passes else 403)
 
 
+LINK = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+JOB = "/console/projects/p/locations/l/tuningJobs/1"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "changed", "passes"),
+    [
+        ("GET", JOB, {}, True),
+        ("GET", JOB, {"sec-fetch-site": "same-site"}, True),
+        ("GET", "/console", {}, True),
+        ("GET", "/", {}, True),
+        ("POST", JOB, {}, False),
+        ("HEAD", JOB, {}, False),
+        ("GET", JOB, {"sec-fetch-dest": "iframe"}, False),
+        ("GET", JOB, {"sec-fetch-dest": "script", "sec-fetch-mode": "no-cors"}, False),
+        ("GET", JOB, {"sec-fetch-dest": "empty", "sec-fetch-mode": "cors"}, False),
+        ("GET", JOB, {"sec-fetch-mode": ""}, False),
+        ("GET", JOB, {"origin": "https://example.com"}, False),
+        ("GET", JOB, {"host": "example.com"}, False),
+        ("GET", "/v1/projects/p/locations/l/tuningJobs/1", {}, False),
+        ("GET", "/sintonia/v1/me", {}, False),
+        ("GET", "/storage/v1/b/console/o/page.html", {}, False),
+        ("GET", "/docs", {}, False),
+        ("GET", "/consoles", {}, False),
+        ("GET", "//console/", {}, False),
+    ],
+)
+async def test_links(method: str, path: str, changed: dict[str, str], passes: bool) -> None:
+    """What is followed from a page of another site: to a page of the console, and there only."""
+    headers = {"host": "127.0.0.1:8080"} | LINK | changed
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=APP), base_url="http://127.0.0.1:8080") as client:
+        response = await client.request(method, f"http://127.0.0.1:8080{path}", headers=headers)
+    assert (response.status_code != 403) == passes
+
+
+async def test_links_to_a_server_under_a_prefix() -> None:
+    for path, passes in ((f"/x{JOB}", True), ("/x/v1/projects", False), ("/y/console/", False)):
+        transport = httpx.ASGITransport(app=APP, root_path="/x")
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
+            response = await client.get(path, headers=LINK)
+        assert (response.status_code != 403) == passes, path
+
+
 async def test_a_client_that_is_no_browser_says_neither() -> None:
     assert (await ask("127.0.0.1:8080")).status_code == 200

@@ -11,7 +11,7 @@ from sintonia.api.openapi import speaks
 from sintonia.api.routing import ApiRoute
 from sintonia.base_models import Catalog
 from sintonia.resources.names import Parent
-from sintonia.resources.own import CatalogEntry, CatalogPage, JobLog, Metrics, Progress, ProgressOfJobs
+from sintonia.resources.own import CatalogEntry, CatalogPage, JobLog, Metrics, Progress, ProgressOfJobs, TrainingSetup
 from sintonia.services.tuning_jobs import LOG_LIMIT, TuningJobs
 
 _MOST_JOBS = 100
@@ -37,6 +37,11 @@ def routes(jobs: TuningJobs, catalog: Catalog) -> APIRouter:
     async def metrics(project: str, location: str, job: str, after: int | None = None) -> Response:
         """The metric series as columns: all of it, long ones decimated; or each point behind the step ``after``."""
         return json_response({"series": await jobs.metrics(Parent.of(project, location), job, after=after)})
+
+    @router.get(_JOB + "/setup", openapi_extra=speaks(TrainingSetup))
+    async def setup(project: str, location: str, job: str) -> Response:
+        """What the job's trainer works with: hyperparameters as they are used, the real base model, the device."""
+        return json_response(await jobs.setup(Parent.of(project, location), job))
 
     @router.get(_JOB + "/log", openapi_extra=speaks(JobLog))
     async def log(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from sintonia.resources.base import Double, Int32, Resource
+from sintonia.resources.base import Double, Int32, Int64, Resource
 from sintonia.resources.tuning import JobState, TuningJobState
 
 
@@ -52,6 +52,24 @@ class Metrics(Resource):
 class JobLog(Resource):
     text: str
     next_offset: int = Field(description="where to go on; the same again when there is nothing new")
+
+
+class TrainingSetup(Resource):
+    """What a job's trainer works with; nothing before it is settled, the last four not before the trainer began."""
+
+    base_model: str | None = Field(default=None, description="the catalog's id, whatever name was asked for")
+    epochs: Int32 | None = None
+    batch_size: Int32 | None = Field(default=None, description="examples of an optimizer step")
+    learning_rate: Double | None = Field(default=None, description="at its peak, times the multiplier")
+    warmup_fraction: Double | None = Field(default=None, description="of all steps, in which the rate rises")
+    adapter_rank: Int32 | None = None
+    adapter_alpha: Double | None = Field(default=None, description="the adapter's output is scaled by alpha / rank")
+    max_example_tokens: Int32 | None = Field(default=None, description="longer examples are left out")
+    seed: Int32 | None = None
+    trainable_parameters: Int64 | None = None
+    precision: str | None = None
+    device: str | None = None
+    attempts: Int32 | None = Field(default=None, description="how often the trainer was started")
 
 
 class CatalogEntry(Resource):

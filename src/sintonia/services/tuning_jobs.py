@@ -19,7 +19,9 @@ from sintonia.errors import NotFound
 from sintonia.resources.base import JsonObject
 from sintonia.resources.datasets import ReportPage
 from sintonia.resources.names import Parent, parse_id
+from sintonia.resources.own import TrainingSetup
 from sintonia.resources.tuning import JobState, TuningJob, TuningJobState
+from sintonia.runs.events import Started, read_events
 from sintonia.runs.layout import RunDirectory
 from sintonia.services import tuning_requests
 from sintonia.services.ids import new_id
@@ -34,6 +36,9 @@ LOG_LIMIT = 256 * 1024
 
 SERIES_POINTS = 5000
 """Points of a series in one answer, when all of it is asked for."""
+
+# Of a setup, what only the trainer finds out.
+_BY_TRAINER = {"trainable_parameters", "precision", "device"}
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,11 @@ class TuningJobs:
         run = await self.run_of(parent, job_id)
         return await asyncio.to_thread(read_report, run, offset=offset, limit=limit)
 
+    async def setup(self, parent: Parent, job_id: str) -> TrainingSetup:
+        """What the job's trainer works with, as far as that is settled. Raises NotFound."""
+        record = await self._database.read(lambda tx: _existing(tx, parent, job_id))
+        return await asyncio.to_thread(_read_setup, RunDirectory(self._runs_dir / str(record.id)))
+
     async def log(self, parent: Parent, job_id: str, *, offset: int = 0, limit: int = LOG_LIMIT) -> LogPart:
         """The log of dataset processing and of the trainer, one behind the other: ``limit`` bytes from an offset on.
 
@@ -200,6 +210,21 @@ async def _progress(tx: Transaction, record: JobRecord) -> JsonObject:
         if record.state is JobState.JOB_STATE_PENDING:
             progress["queuePosition"] = await tuning_jobs.queue_position(tx, record)
     return progress | record.progress
+
+
+def _read_setup(run: RunDirectory) -> TrainingSetup:
+    try:
+        spec = run.read_spec()
+    except FileNotFoundError:
+        return TrainingSetup()
+    setup = TrainingSetup.model_validate(spec.model_dump(include=TrainingSetup.model_fields.keys() - _BY_TRAINER))
+    attempts = run.event_files()
+    for file in reversed(attempts):
+        for told in read_events(file):
+            if isinstance(told.event, Started):
+                began = told.event.model_dump(include=_BY_TRAINER)
+                return setup.model_copy(update=began | {"attempts": len(attempts)})
+    return setup
 
 
 def _read_log(files: list[Path], offset: int, limit: int) -> LogPart:

@@ -7,7 +7,8 @@ import { t } from "./page.js";
 export function toast(text, look = "") {
   const note = h("div", { class: `toast ${look}` }, icon(look === "bad" ? "warning" : "check"), h("span", {}, text));
   document.getElementById("toasts").append(note);
-  setTimeout(() => note.remove(), look === "bad" ? 9000 : 4000);
+  // Long enough to be read.
+  setTimeout(() => note.remove(), Math.max(look === "bad" ? 9000 : 4000, 80 * text.length));
 }
 
 /** What a table or a page shows instead of nothing. */

@@ -3,6 +3,7 @@
 import { call, own, v1 } from "../api.js";
 import { button, fill, h, icon, main, say } from "../dom.js";
 import { actions, cancel, facts, isFinal, progressBar, stateChip, titleOf } from "../jobs.js";
+import { openNotebook } from "../notebook.js";
 import { pageOf, parent, path, t } from "../page.js";
 import { errorState, loadingState, menuButton, notice, tabs } from "../parts.js";
 import { poll } from "../poll.js";
@@ -61,6 +62,7 @@ function build() {
   const title = h("h1");
   const changed = () => poller.now();
   const stop = button(t("action.cancel"), async () => (await cancel(page.job)) && changed(), { symbol: "stop", data: { needs: "TUNER" } });
+  const notebook = button(t("notebook.open"), () => openNotebook(page.job), { symbol: "notebook" });
   const menu = menuButton(t("models.actions"), () => actions(page.job, page.progress.state, changed).filter((item) => !item.danger), { look: "" });
   const problem = h("div", { class: "problem" });
   const monitor = new Monitor(name, changed);
@@ -73,7 +75,7 @@ function build() {
   ]);
   fill(
     place,
-    h("div", { class: "head" }, title, h("span", { role: "status" }, chip.element), h("div", { class: "actions" }, stop, menu)),
+    h("div", { class: "head" }, title, h("span", { role: "status" }, chip.element), h("div", { class: "actions" }, notebook, stop, menu)),
     problem,
     h("div", { class: "live" }, bar.element, numbers),
     list, panels,
