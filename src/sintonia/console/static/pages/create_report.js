@@ -1,12 +1,13 @@
 // The report on the chosen datasets: what the server finds when it reads every row, before anything is started.
 
 import { call, own } from "../api.js";
-import { distributionsAndSamples, showLines, totals } from "../datasets.js";
+import { distributions, showLines, totals } from "../datasets.js";
 import { button, fill, h, say } from "../dom.js";
 import { count, duration } from "../format.js";
 import { t } from "../page.js";
 import { emptyState, errorState, notice } from "../parts.js";
 import { poll } from "../poll.js";
+import { Rows } from "../rows.js";
 import { startCheck } from "./create_draft.js";
 
 export class Report {
@@ -123,8 +124,8 @@ export class Report {
       fill(this.parts,
         h("div", { class: "card padded stack" }, numbers(training, this.draft),
           validation && h("div", { class: "stack tight" }, h("h3", {}, t("dataset.validation")), numbers(validation))),
-        (bad || dropped) > 0 && lines, training.statistics && training.examples > 0 && distributionsAndSamples(training.statistics));
-      if (bad || dropped) showLines(lines, found.name);
+        (bad || dropped) > 0 && lines, looks(found));
+      showLines(lines, found.name, both);
     });
     return "done";
   }
@@ -139,15 +140,31 @@ function verdictOf({ valid, training, validation }, bad, dropped) {
   return notice("good", "check", ready);
 }
 
+/** Distributions and rows of one dataset after the other. */
+function looks({ name, training, validation }) {
+  const reports = { training, ...(validation && { validation }) };
+  const rows = new Rows(name);
+  const place = h("div", { class: "stack" });
+  const show = (dataset) => {
+    const { examples, statistics } = reports[dataset];
+    fill(place, distributions(statistics ?? {}), examples > 0 && rows.element);
+    if (examples > 0) rows.show(dataset, examples);
+  };
+  const segment = (dataset) => h("label", { class: "segment" },
+    h("input", { type: "radio", name: "looked-at", checked: dataset === "training", change: () => show(dataset) }), h("span", {}, t(`dataset.${dataset}`)));
+  show("training");
+  return [validation && h("div", { class: "segments dataset-choice", role: "radiogroup", "aria-label": t("dataset.which") }, Object.keys(reports).map(segment)), place];
+}
+
 /** `draft` for the training dataset, which has estimates too. */
 function numbers(report, draft) {
   const plan = draft && planOf(draft);
   return totals([
     [t("dataset.rows"), count(report.rows)],
     [t("dataset.tokens"), count(report.tokens)],
-    [t("create.learned"), count(report.trainedTokens)],
-    [t("create.longest"), count(report.longestExampleTokens)],
-    [t("create.bad"), report.bad ? count(report.bad) : undefined],
+    [t("dataset.trained"), count(report.trainedTokens)],
+    [t("dataset.longest"), count(report.longestExampleTokens)],
+    [t("dataset.bad"), report.bad ? count(report.bad) : undefined],
     [t("dataset.dropped"), count(report.dropped)],
     [t("details.epochs"), plan && count(plan.epochs)],
     [t("dataset.steps"), plan && count(plan.steps)],
