@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from visitors import AXE, PHONE, Visitor, console, hindrances
+from visitors import AXE, HOSTILE, PHONE, Visitor, console, hindrances
 
 from signed_in import SignedInServer
 from sintonia.services.access import Role
@@ -249,6 +250,11 @@ def test_what_a_viewer_cannot_do_is_not_offered(guest: Visitor, people: People) 
     page.get_by_role("row").filter(has_text="rows.jsonl").get_by_role("button", name="Actions").click()
     expect(page.get_by_role("menuitem")).to_have_text(["Copy address", "Download"])
     expect(page.get_by_role("button", name="Upload files")).to_have_count(0)
+    page.goto(guest.url + console(project="research"))
+    expect(page.get_by_role("heading", name="No tuned models yet")).to_be_visible()
+    expect(page.get_by_role("link", name="Create tuned model")).to_have_count(0)
+    page.goto(guest.url + console("tuningJobs/create", "research"))
+    expect(page.get_by_role("heading", name="You may not do this")).to_be_visible()
 
 
 def test_a_project_without_a_role(guest: Visitor, people: People) -> None:
@@ -297,6 +303,40 @@ def test_under_a_prefix(visit: Any, prefixed: SignedInServer) -> None:
     expect(page.get_by_role("dialog", name="Sign in")).to_be_visible()
 
 
+def test_an_admin_makes_and_revokes_tokens(guest: Visitor, people: People, signed: SignedInServer) -> None:
+    page = entered(guest, console(project="apples"), people.viewer)
+    page.get_by_role("link", name="Tokens").click()
+    expect(page.get_by_role("row").filter(has_text="(yours)")).to_contain_text("vic")
+    page.get_by_role("button", name="New token").click()
+    form = page.get_by_role("dialog", name="New token")
+    page.keyboard.type(HOSTILE)
+    form.get_by_role("combobox", name="Role").select_option("TUNER")
+    expect(form).to_contain_text("Besides, tunes")
+    form.get_by_role("combobox", name="Ends").select_option("30")
+    form.get_by_role("button", name="Make token").click()
+    shown = page.get_by_role("dialog").locator("pre")
+    expect(shown).to_contain_text("sin_")
+    token = shown.inner_text()
+    me = signed.ask("GET", "/sintonia/v1/me", token).json()
+    assert (me["displayName"], me["grants"]) == (HOSTILE, {"apples": "TUNER"})
+    page.get_by_role("button", name="I have copied it").click()
+    expect(shown).to_have_count(0)
+    assert token not in page.content()
+    row = page.get_by_role("row").filter(has_text=HOSTILE)
+    expect(row).to_contain_text("Valid")
+    row.get_by_role("button", name="Actions").click()
+    page.get_by_role("menuitem", name="Revoke").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    expect(row).to_contain_text("Revoked")
+    assert signed.ask("GET", "/sintonia/v1/me", token).status_code == 401
+    # Whose role is a lesser one does not see the page's link, and finds nothing behind its address.
+    page.goto(guest.url + console("tokens", "sales"))
+    expect(page.get_by_role("heading", name="You may not do this")).to_be_visible()
+    expect(page.get_by_role("main")).to_contain_text("role Admin in the project sales, and yours is Viewer")
+    for name in ("link", "button"):
+        expect(page.get_by_role(name, name=re.compile("[Tt]oken"))).to_have_count(0)
+
+
 def test_in_another_language(visit: Any, signed: SignedInServer, people: People) -> None:
     guest = visit(url=signed.url, locale="pt-BR")
     guest.expected = REFUSED
@@ -331,6 +371,15 @@ def test_nothing_keeps_anybody_out(visit: Any, signed: SignedInServer, people: P
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Change project").click()
     judge("the switch")
+    page.goto(guest.url + console("tokens", "apples"))
+    expect(page.get_by_text("(yours)")).to_be_visible()
+    judge("tokens")
+    page.get_by_role("button", name="New token").click()
+    page.keyboard.type("x")
+    judge("a new token")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="I have copied it")).to_be_visible()
+    judge("a token, once")
     page.goto(guest.url + console(project="secret"))
     expect(page.get_by_role("heading", name="You have no role")).to_be_visible()
     judge("no role")

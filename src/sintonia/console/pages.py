@@ -49,15 +49,18 @@ class Page:
     title: str
     section: str
     """The entry of the navigation that it belongs to."""
+    needs: str = "VIEWER"
+    """The role that one needs to do anything on it."""
 
 
 _PAGES = (
     Page("tuned_models", "/tuningJobs", "nav.tunedModels", "tuningJobs"),
-    Page("create", "/tuningJobs/create", "create.title", "tuningJobs"),  # ids of jobs are numbers
+    Page("create", "/tuningJobs/create", "create.title", "tuningJobs", "TUNER"),  # ids of jobs are numbers
     Page("job", "/tuningJobs/{job}", "nav.tunedModels", "tuningJobs"),
     Page("buckets", "/buckets", "nav.buckets", "buckets"),
     Page("bucket", "/buckets/{bucket}", "nav.buckets", "buckets"),
     Page("base_models", "/baseModels", "nav.baseModels", "baseModels"),
+    Page("tokens", "/tokens", "nav.tokens", "tokens", "ADMIN"),
 )
 _NAVIGATION = (
     ("tuningJobs", "nav.tunedModels", "models"),
@@ -144,9 +147,11 @@ def _shell_of(page: Page, *, sign_in: bool, status: int = 200) -> _Endpoint:
             location=location,
             navigation=[(f"{parent}/{path}", label, icon, path == page.section) for path, label, icon in _NAVIGATION],
             base=base,
+            parent=parent,
             sign_in=sign_in,
             config={
                 "page": page.name,
+                "needs": page.needs,
                 "signsIn": sign_in,
                 "languages": list(LANGUAGES.items()),
                 "base": base,

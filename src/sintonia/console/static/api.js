@@ -96,7 +96,7 @@ export function address(path, query = {}) {
 export const v1 = (name) => `/v1/${encoded(name)}`;
 export const own = (name) => `/sintonia/v1/${encoded(name)}`;
 
-async function send(url, request, asks) {
+async function send(url, request, asks = true) {
   let response;
   try {
     response = await fetch(url, request);

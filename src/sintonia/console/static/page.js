@@ -2,7 +2,7 @@
 
 const told = JSON.parse(document.getElementById("config").textContent);
 
-export const { base, console: home, language, languages, project, location: place, page, path, signsIn } = told;
+export const { base, console: home, language, languages, project, location: place, page, needs, path, signsIn } = told;
 export const icons = `${told.static}/icons.svg`;
 export const parent = `projects/${project}/locations/${place}`;
 
