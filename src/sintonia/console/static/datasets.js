@@ -16,6 +16,15 @@ const DISTRIBUTIONS = [
   ["messages", "userMessagePerExampleDistribution"],
 ];
 
+export const DATASETS = ["training", "validation"];
+
+/** A switch between the two datasets. */
+export function datasetChoice(chosen, choose) {
+  const segment = (dataset) => h("label", { class: "segment" },
+    h("input", { type: "radio", name: "dataset", value: dataset, checked: dataset === chosen, change: () => choose(dataset) }), h("span", {}, t(`dataset.${dataset}`)));
+  return h("div", { class: "segments dataset-choice", role: "radiogroup", "aria-label": t("dataset.which") }, DATASETS.map(segment));
+}
+
 /** The distributions of a dataset's statistics. */
 export function distributions(stats) {
   const known = DISTRIBUTIONS.filter(([, field]) => stats[field]);

@@ -1,7 +1,7 @@
 // The report on the chosen datasets: what the server finds when it reads every row, before anything is started.
 
 import { call, own } from "../api.js";
-import { distributions, showLines, totals } from "../datasets.js";
+import { datasetChoice, distributions, showLines, totals } from "../datasets.js";
 import { button, fill, h, say } from "../dom.js";
 import { count, duration } from "../format.js";
 import { t } from "../page.js";
@@ -150,10 +150,8 @@ function looks({ name, training, validation }) {
     fill(place, distributions(statistics ?? {}), examples > 0 && rows.element);
     if (examples > 0) rows.show(dataset, examples);
   };
-  const segment = (dataset) => h("label", { class: "segment" },
-    h("input", { type: "radio", name: "looked-at", checked: dataset === "training", change: () => show(dataset) }), h("span", {}, t(`dataset.${dataset}`)));
   show("training");
-  return [validation && h("div", { class: "segments dataset-choice", role: "radiogroup", "aria-label": t("dataset.which") }, Object.keys(reports).map(segment)), place];
+  return [validation && datasetChoice("training", show), place];
 }
 
 /** `draft` for the training dataset, which has estimates too. */

@@ -1,15 +1,13 @@
 // What the job learns from: totals, distributions, rows as the model sees them, and which lines were bad or left out.
 
 import { call, own } from "../api.js";
-import { distributions, showLines, totals } from "../datasets.js";
+import { DATASETS, datasetChoice, distributions, showLines, totals } from "../datasets.js";
 import { fill, h, path } from "../dom.js";
 import { count } from "../format.js";
 import { isFinal } from "../jobs.js";
 import { t } from "../page.js";
 import { copyButton, emptyState, errorState, loadingState } from "../parts.js";
 import { Rows } from "../rows.js";
-
-const DATASETS = ["training", "validation"];
 
 export class Dataset {
   #asked = "";
@@ -21,8 +19,8 @@ export class Dataset {
     const here = new URL(location.href).searchParams;
     this.chosen = here.get("set") === "validation" ? "validation" : "training";
     this.start = Math.max(1, Number.parseInt(here.get("row"), 10) || 1);
-    this.choice = h("div", { class: "segments dataset-choice", role: "radiogroup", "aria-label": t("dataset.which"), hidden: true }, DATASETS.map((dataset) => h("label", { class: "segment" },
-      h("input", { type: "radio", name: "dataset", value: dataset, checked: dataset === this.chosen, change: () => this.#choose(dataset) }), h("span", {}, t(`dataset.${dataset}`)))));
+    this.choice = datasetChoice(this.chosen, (dataset) => this.#choose(dataset));
+    this.choice.hidden = true;
     this.summary = h("div", { class: "stack" }, loadingState(5));
     this.lines = h("div", {});
     this.rows = new Rows(name, { turned: (number) => this.#remember(number) });
