@@ -55,7 +55,7 @@ export async function showLines(place, name, reports, offset = 0, known = []) {
   const row = ({ dataset, line, category, reason, excerpt }) => h("tr", {},
     h("td", { class: "end number", data: { label: t("report.line") } }, count(line)),
     h("td", { data: { label: t("report.file") } }, t(`dataset.${dataset}`)),
-    h("td", { data: { label: t("report.what") } }, h("code", {}, category)),
+    h("td", { class: "nowrap", data: { label: t("report.what") } }, h("code", {}, category)),
     h("td", { class: "reason", data: { label: t("report.reason") } }, h("div", {}, reason, excerpt && h("code", { class: "excerpt", dir: "ltr" }, excerpt))));
   const column = (key, look = "") => h("th", { scope: "col", class: look }, t(key));
   const download = (key, write, type) => button(t(`report.${key}`), ({ currentTarget }) => saveLines(currentTarget, name, key, write, type), { look: "small", symbol: "download" });
