@@ -124,6 +124,17 @@ class Server:
         children = psutil.Process(self.process.pid).children()
         return [child for child in children if "sintonia.inference" in child.cmdline()]
 
+    def load(self) -> int:
+        """Replies that the engines work on or have waiting."""
+        total = 0
+        for engine in self.engines():
+            command = engine.cmdline()
+            transport = httpx.HTTPTransport(uds=command[command.index("--uds") + 1])
+            with httpx.Client(transport=transport, base_url="http://engine", timeout=PATIENCE) as client:
+                health = client.get("/health").json()
+            total += health["running"] + health["waiting"]
+        return total
+
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         return httpx.request(method, self.url + path, timeout=PATIENCE, verify=self.trust, **options)
 

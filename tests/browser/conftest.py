@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 from visitors import HOSTILE, Visitor
 
+from endless_models import endless_copy
 from rows import shouting_rows
 from server import LOCATION, Server
 
@@ -21,7 +22,9 @@ expect.set_options(timeout=30_000)
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> Iterator[Server]:
     settings = 'training_threads = 1\nserving_threads = 1\n\n[aliases]\n"gemini-1.0-pro-002" = "tiny"\n'
-    server = Server(tmp_path_factory.mktemp("console"), base_models={"tiny": tiny_model_dir}, settings=settings)
+    folder = tmp_path_factory.mktemp("console")
+    models = {"tiny": tiny_model_dir, "endless": endless_copy(tiny_model_dir, folder / "endless")}
+    server = Server(folder / "home", base_models=models, settings=settings)
     yield server.start()
     server.stop()
 

@@ -206,7 +206,12 @@ def test_under_a_prefix(visit: Any, server: Server, tmp_path: Path) -> None:
         page = visit(url=prefixed.url).open("/console/")
         expect(page.get_by_role("heading", name="No tuned models yet")).to_be_visible()
         page.get_by_role("link", name="Base models").click()
-        expect(page.get_by_role("article").first).to_be_visible()
+        page.get_by_role("link", name="Test smollm2").click()
+        expect(page.get_by_label("Model", exact=True).locator("option:checked")).to_contain_text(
+            "smollm2", ignore_case=True
+        )
+        page.get_by_role("button", name="Get code").click()
+        expect(page.get_by_role("dialog")).to_contain_text(f"curl -X POST '{prefixed.url}/v1/projects/")
     finally:
         prefixed.stop()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,11 +14,11 @@ import httpx
 import pytest
 from test_sdks import run_client
 
+from endless_models import CONTEXT, endless_copy
 from server import LOCATION, PATIENCE, Server, until
 
 MODEL = f"{LOCATION}/publishers/google/models/gemini-1.0-pro-002"
 PATH = f"/v1/{MODEL}:streamGenerateContent"
-CONTEXT = 1 << 15  # Longer than any test waits for.
 ARRAY, EVENTS = "application/json; charset=UTF-8", "text/event-stream"
 FORMS = [("", ARRAY), ("alt=sse", EVENTS)]
 
@@ -28,11 +27,9 @@ FORMS = [("", ARRAY), ("alt=sse", EVENTS)]
 def server(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> Iterator[Server]:
     """A server of its own, because engines are killed here; its model takes replies that do not end by themselves."""
     folder = tmp_path_factory.mktemp("streaming")
-    shutil.copytree(tiny_model_dir, folder / "model")
-    config = folder / "model" / "config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": CONTEXT}))
+    model = endless_copy(tiny_model_dir, folder / "model")
     settings = 'serving_threads = 1\nprecision = "float32"\n\n[aliases]\n"gemini-1.0-pro-002" = "tiny"\n'
-    server = Server(folder / "home", base_models={"tiny": folder / "model"}, settings=settings)
+    server = Server(folder / "home", base_models={"tiny": model}, settings=settings)
     server.start()
     server.generate(MODEL, "hello")  # The engine runs.
     yield server
@@ -142,8 +139,8 @@ def test_a_chunk_comes_as_soon_as_it_exists(server: Server, query: str, form: st
         assert "content-encoding" not in response.headers
         pieces = response.iter_raw()
         assert next(pieces).startswith(b"[{" if form == ARRAY else b"data: {")
-        assert load(server) == 1
-    until(lambda: load(server) == 0, what="an idle engine", server=server)
+        assert server.load() == 1
+    until(lambda: server.load() == 0, what="an idle engine", server=server)
 
 
 @pytest.mark.parametrize("query", ["", "alt=sse"])
@@ -166,15 +163,6 @@ def test_errors_before_the_first_chunk_are_ordinary_errors(
 
 
 # Either side leaves in mid-stream
-
-
-def load(server: Server) -> int:
-    """Replies that the engine works on or has waiting."""
-    command = server.engines()[0].cmdline()
-    transport = httpx.HTTPTransport(uds=command[command.index("--uds") + 1])
-    with httpx.Client(transport=transport, base_url="http://engine", timeout=PATIENCE) as engine:
-        health = engine.get("/health").json()
-    return int(health["running"] + health["waiting"])
 
 
 def test_an_error_in_mid_stream_is_the_last_event(server: Server) -> None:
@@ -222,12 +210,12 @@ def test_a_client_that_leaves_stops_the_engine(server: Server, verb: str, silent
         asked["generationConfig"]["candidateCount"] = 2
     with closing(sent(server, verb, asked)) as client:
         if silent or verb == "generateContent":
-            until(lambda: load(server) > 0, what="a busy engine", server=server)
+            until(lambda: server.load() > 0, what="a busy engine", server=server)
         else:
             assert client.recv(9) == b"HTTP/1.1 "
     # Other replies would take turns with one that goes on, and it would go on for long after them.
     server.generate(MODEL, "a reply that takes a while", maxOutputTokens=300)
-    assert any(load(server) == 0 for _ in range(20))
+    assert any(server.load() == 0 for _ in range(20))
 
 
 def sent(server: Server, verb: str, asked: dict[str, Any]) -> socket.socket:

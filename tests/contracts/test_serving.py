@@ -18,6 +18,7 @@ import pytest_asyncio
 
 from lively_models import lively_copy, random_adapter
 from sintonia.errors import InvalidArgument, NotFound, Unavailable
+from sintonia.resources.own import EngineState
 from sintonia.serving import CompletionRequest, Deployment, Deployments, EngineClient, Engines, ServedBase
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -248,10 +249,14 @@ async def test_the_least_recently_used_idle_engine_makes_room(
         async with aclosing(deployments.complete(Deployment(base), greedy(PROMPTS[0], 300))) as chunks:
             await anext(chunks)
             waiting = asyncio.create_task(reply(deployments, other, greedy([5, 6])))
-            produced = [chunk async for chunk in chunks]
+            produced = [await anext(chunks)]
+            assert deployments.engine_state(base.name) == EngineState.RUNNING
+            assert deployments.engine_state(other.base.name) == EngineState.STARTING
+            produced += [chunk async for chunk in chunks]
         assert len(produced) == 299
         assert len(await waiting) == 16
-        assert engines.running(base.name) is None
+        assert deployments.engine_state(base.name) is None
+        assert deployments.engine_state(other.base.name) == EngineState.RUNNING
         process = process_of(await engines.engine(other.base))
     finally:
         await engines.close()

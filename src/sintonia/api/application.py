@@ -127,7 +127,7 @@ def create_api(
             app.include_router(router, prefix=f"/{version}", include_in_schema=version == "v1")
     app.include_router(operations.routes(services.operations), prefix=f"/{operations.UI}", include_in_schema=False)
     app.include_router(storage.routes(services.buckets, gs_is_ours=services.gs_is_ours))
-    app.include_router(own.routes(services.tuning_jobs, services.catalog))
+    app.include_router(own.routes(services.tuning_jobs, services.catalog, services.generation))
     app.include_router(datasets.routes(services.tuning_jobs, services.validations, services.dataset_views))
     app.include_router(tokens.routes(services.tokens))
     app.include_router(sessions.routes(services.sessions))

@@ -12,13 +12,14 @@ from sintonia.api.routing import ApiRoute
 from sintonia.base_models import Catalog
 from sintonia.resources.names import Parent
 from sintonia.resources.own import CatalogEntry, CatalogPage, JobLog, Metrics, Progress, ProgressOfJobs, TrainingSetup
+from sintonia.services.generation import Generation
 from sintonia.services.tuning_jobs import LOG_LIMIT, TuningJobs
 
 _MOST_JOBS = 100
 _JOB = "/projects/{project}/locations/{location}/tuningJobs/{job}"
 
 
-def routes(jobs: TuningJobs, catalog: Catalog) -> APIRouter:
+def routes(jobs: TuningJobs, catalog: Catalog, generation: Generation) -> APIRouter:
     router = APIRouter(prefix="/sintonia/v1", tags=["Sintonia's own"], route_class=ApiRoute)
 
     @router.get(_JOB + "/progress", openapi_extra=speaks(Progress))
@@ -57,7 +58,7 @@ def routes(jobs: TuningJobs, catalog: Catalog) -> APIRouter:
 
     @router.get("/baseModels", openapi_extra=speaks(CatalogPage))
     async def base_models() -> Response:
-        """The catalog, and whether each model is on this machine."""
+        """The catalog, and whether each model is on this machine and in its memory."""
         entries = [
             CatalogEntry(
                 id=entry.id,
@@ -72,6 +73,7 @@ def routes(jobs: TuningJobs, catalog: Catalog) -> APIRouter:
                 default_adapter_size=entry.default_adapter_size,
                 stage=entry.stage,
                 prepared=catalog.is_prepared(entry),
+                engine_state=generation.engine_state(entry.id),
             )
             for entry in catalog.entries.values()
         ]

@@ -57,6 +57,7 @@ _PAGES = (
     Page("tuned_models", "/tuningJobs", "nav.tunedModels", "tuningJobs"),
     Page("create", "/tuningJobs/create", "create.title", "tuningJobs", "TUNER"),  # ids of jobs are numbers
     Page("job", "/tuningJobs/{job}", "nav.tunedModels", "tuningJobs"),
+    Page("chat", "/chat", "nav.test", "chat"),
     Page("buckets", "/buckets", "nav.buckets", "buckets"),
     Page("bucket", "/buckets/{bucket}", "nav.buckets", "buckets"),
     Page("base_models", "/baseModels", "nav.baseModels", "baseModels"),
@@ -64,6 +65,7 @@ _PAGES = (
 )
 _NAVIGATION = (
     ("tuningJobs", "nav.tunedModels", "models"),
+    ("chat", "nav.test", "chat"),
     ("baseModels", "nav.baseModels", "base"),
     ("buckets", "nav.buckets", "bucket"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from sintonia.resources.base import Double, Int32, Int64, Resource
+from sintonia.resources.base import Double, Int32, Int64, Resource, WireEnum
 from sintonia.resources.tuning import JobState, TuningJobState
 
 
@@ -72,6 +72,12 @@ class TrainingSetup(Resource):
     attempts: Int32 | None = Field(default=None, description="how often the trainer was started")
 
 
+class EngineState(WireEnum):
+    STARTING = "STARTING", 1
+    """The model is being loaded, or waits until another one leaves it room."""
+    RUNNING = "RUNNING", 2
+
+
 class CatalogEntry(Resource):
     """A base model that this server can tune."""
 
@@ -87,6 +93,9 @@ class CatalogEntry(Resource):
     default_adapter_size: Int32 | None = None
     stage: str | None = None
     prepared: bool | None = Field(default=None, description="whether the model is on this machine")
+    engine_state: EngineState | None = Field(
+        default=None, description="of what answers for it here; without one, it is started when first asked"
+    )
 
 
 class CatalogPage(Resource):

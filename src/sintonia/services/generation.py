@@ -29,6 +29,7 @@ from sintonia.resources.generation import (
     UsageMetadata,
 )
 from sintonia.resources.names import Parent
+from sintonia.resources.own import EngineState
 from sintonia.runs.layout import RunDirectory
 from sintonia.services.endpoints import Endpoints
 from sintonia.services.generation_replies import Reply
@@ -96,6 +97,10 @@ class Generation:
         """A job's exported checkpoint on its base model."""
         adapter = RunDirectory(self._runs_dir / str(job_id)).checkpoint(checkpoint_id)
         return await self._target(self._base_of(job_id, base_model), _adapter_name(job_id, checkpoint_id), adapter)
+
+    def engine_state(self, base_model: str) -> EngineState | None:
+        """Whether the base model of this id answers at once, or is being loaded; None: it is loaded when asked."""
+        return self._deployments.engine_state(base_model)
 
     async def release(self, base_model: str, job_id: int, checkpoint_id: str) -> None:
         """Free the memory that a checkpoint has in an engine; whoever asks it again waits until it is loaded again."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sintonia.errors import InvalidArgument, NotFound, Unavailable
+from sintonia.resources.own import EngineState
 from sintonia.serving.client import CompletionChunk, CompletionRequest
 from sintonia.serving.launcher import Engines, ServedBase
 
@@ -70,6 +71,12 @@ class Deployments:
                     if target.adapter_path.exists():
                         raise
                     raise NotFound("The tuned model that is asked was deleted meanwhile.") from None
+
+    def engine_state(self, base_name: str) -> EngineState | None:
+        """None where nothing of ``base_name`` is loaded."""
+        if self._engines.starting(base_name):
+            return EngineState.STARTING
+        return EngineState.RUNNING if self._engines.running(base_name) else None
 
     async def unload(self, target: Deployment) -> None:
         """Free the adapter's memory; no error if it is not loaded. Replies under way finish undisturbed."""

@@ -126,6 +126,10 @@ class Engines:
         engine = self._engines.get(base_name)
         return engine.client if engine is not None and engine.alive else None
 
+    def starting(self, base_name: str) -> bool:
+        """Whether an engine is being started, or waits until another one is idle to take its place."""
+        return base_name in self._starting
+
     async def close(self) -> None:
         """Stop all engines, in a few seconds; no error if there are none."""
         self._closed = True

@@ -3,6 +3,8 @@
 import { base, encoded, t } from "./page.js";
 
 const INCOMPLETE = 308;  // the storage API's word for an upload that lacks a part; no redirection
+/** Milliseconds: a browser breaks the connections of a page that is left before it tells the page so. */
+const LEAVING = 200;
 
 /** A refusal in the API's own words, or that there was no answer (`status` 0). */
 export class ApiError extends Error {
@@ -33,6 +35,29 @@ export async function call(method, path, { query = {}, body, signal, asks = true
   const response = await send(address(path, query), request, asks);
   const text = await response.text();
   return text ? JSON.parse(text) : {};
+}
+
+/** The JSON messages of an answer that comes in pieces (server-sent events), one after the other. */
+export async function* stream(path, { body, signal }) {
+  const headers = { "Content-Type": "application/json" };
+  const response = await send(address(path, { alt: "sse" }), { method: "POST", signal, headers, credentials: "same-origin", body: JSON.stringify(body) });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  const next = () => reader.read().catch(async (error) => {
+    if (error.name === "AbortError") throw error;
+    await new Promise((stays) => setTimeout(stays, LEAVING));
+    throw new ApiError(t("error.broken"), 0);
+  });
+  let rest = "";
+  for (let part = await next(); !part.done; part = await next()) {
+    const lines = (rest + part.value).split(/\r?\n/);
+    rest = lines.pop();
+    for (const line of lines) {
+      if (!line.startsWith("data: ")) continue;
+      const told = JSON.parse(line.slice(6));
+      if (told.error) throw new ApiError(told.error.message, told.error.code, told.error.status);
+      yield told;
+    }
+  }
 }
 
 /**

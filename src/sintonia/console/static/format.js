@@ -38,6 +38,11 @@ export function duration(seconds) {
   return units.second.format(rest);
 }
 
+const moments = new Intl.NumberFormat(language, { style: "unit", unit: "second", unitDisplay: "narrow", maximumFractionDigits: 2 });
+
+/** A short span of seconds, told in hundredths: `0.42s`. */
+export const instant = (seconds) => moments.format(seconds);
+
 const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
 
 export function size(bytes) {

@@ -17,6 +17,9 @@ export const idOf = (name) => name.split("/").at(-1);
 export const titleOf = (job) => job.tunedModelDisplayName || idOf(job.name);
 export const baseOf = (job) => (job.baseModel || job.preTunedModel?.baseModel || "").split("/").at(-1);
 
+/** What answers for the job's model: the model, or while there is none yet, its newest checkpoint's endpoint. */
+export const targetOf = (job) => job.tunedModel?.model || job.tunedModel?.endpoint || "";
+
 const RANKS = { ONE: 1, TWO: 2, FOUR: 4, EIGHT: 8, SIXTEEN: 16, THIRTY_TWO: 32 };
 /** An adapter size as a number, and as the API writes it. */
 export const rankOf = (size) => RANKS[String(size ?? "").replace("ADAPTER_SIZE_", "")];

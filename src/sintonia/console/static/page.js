@@ -27,6 +27,12 @@ export function pageOf(resource) {
   return `${home}/${encoded(name)}`;
 }
 
+/** The address at which a model or an endpoint is tested, and `beside` it another one. */
+export function testOf(target, beside) {
+  const short = (name) => (name.startsWith(`${parent}/`) ? name.slice(parent.length + 1) : name);
+  return `${pageOf("chat")}?${new URLSearchParams({ target: short(target), ...(beside && { beside: short(beside) }) })}`;
+}
+
 /** A resource name as a part of a URL's path. */
 export const encoded = (name) => name.split("/").map(encodeURIComponent).join("/");
 

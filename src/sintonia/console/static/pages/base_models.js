@@ -3,7 +3,7 @@
 import { call } from "../api.js";
 import { fill, h, main } from "../dom.js";
 import { count } from "../format.js";
-import { t } from "../page.js";
+import { t, testOf } from "../page.js";
 import { emptyState, errorState, loadingState } from "../parts.js";
 
 const place = h("div", {}, loadingState(4));
@@ -30,8 +30,9 @@ function card(model) {
     ["base.provenance", model.provenance],
   ].filter(([, value]) => value);
   return h("article", { class: "card padded stack tight" },
-    h("div", { class: "row" }, h("h2", {}, model.displayName || model.id), model.stage && h("span", { class: "chip plain" }, model.stage),
+    h("div", { class: "row tight" }, h("div", { class: "row grow" }, h("h2", {}, model.displayName || model.id), model.stage && h("span", { class: "chip plain" }, model.stage),
       h("span", { class: `chip ${model.prepared ? "good" : "wait"}` }, t(model.prepared ? "base.here" : "base.away"))),
+      model.prepared && h("a", { class: "button small", href: testOf(`publishers/google/models/${model.id}`), "aria-label": t("base.test", { name: model.displayName || model.id }) }, t("action.test"))),
     h("code", { class: "muted" }, model.id),
     model.aliases?.length ? h("p", { class: "small" }, t("base.aliases"), " ", model.aliases.map((alias, i) => [i ? ", " : "", h("code", {}, alias)])) : null,
     h("dl", { class: "details" }, facts.map(([key, value]) => h("div", {}, h("dt", {}, t(key)), h("dd", {}, value)))),

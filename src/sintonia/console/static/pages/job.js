@@ -2,9 +2,9 @@
 
 import { call, own, v1 } from "../api.js";
 import { button, fill, h, icon, main, say } from "../dom.js";
-import { actions, cancel, facts, isFinal, progressBar, stateChip, titleOf } from "../jobs.js";
+import { actions, cancel, facts, isFinal, progressBar, stateChip, targetOf, titleOf } from "../jobs.js";
 import { openNotebook } from "../notebook.js";
-import { pageOf, parent, path, t } from "../page.js";
+import { pageOf, parent, path, t, testOf } from "../page.js";
 import { errorState, loadingState, menuButton, notice, tabs } from "../parts.js";
 import { poll } from "../poll.js";
 import { Dataset } from "./job_dataset.js";
@@ -61,6 +61,7 @@ function build() {
   const numbers = h("dl", { class: "facts", hidden: true });
   const title = h("h1");
   const changed = () => poller.now();
+  const test = h("a", { class: "button", hidden: true }, icon("chat"), t("action.test"));
   const stop = button(t("action.cancel"), async () => (await cancel(page.job)) && changed(), { symbol: "stop", data: { needs: "TUNER" } });
   const notebook = button(t("notebook.open"), () => openNotebook(page.job), { symbol: "notebook" });
   const menu = menuButton(t("models.actions"), () => actions(page.job, page.progress.state, changed).filter((item) => !item.danger), { look: "" });
@@ -75,13 +76,13 @@ function build() {
   ]);
   fill(
     place,
-    h("div", { class: "head" }, title, h("span", { role: "status" }, chip.element), h("div", { class: "actions" }, notebook, stop, menu)),
+    h("div", { class: "head" }, title, h("span", { role: "status" }, chip.element), h("div", { class: "actions" }, test, notebook, stop, menu)),
     problem,
     h("div", { class: "live" }, bar.element, numbers),
     list, panels,
   );
   choose();
-  return { title, chip, bar, numbers, stop, problem, monitor, dataset, details };
+  return { title, chip, bar, numbers, test, stop, problem, monitor, dataset, details };
 }
 
 function show(progress, series) {
@@ -91,6 +92,8 @@ function show(progress, series) {
   document.title = `${titleOf(job)} · Sintonia`;
   parts.chip.show(progress);
   parts.bar.show(progress);
+  parts.test.hidden = !targetOf(job);
+  if (targetOf(job)) parts.test.href = testOf(targetOf(job));
   parts.stop.hidden = isFinal(progress.state) || progress.state === "JOB_STATE_CANCELLING";
   const told = facts(progress);
   parts.numbers.hidden = !told.length;

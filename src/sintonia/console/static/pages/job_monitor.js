@@ -5,7 +5,7 @@ import { LineChart, upTo } from "../chart.js";
 import { button, fill, h, icon } from "../dom.js";
 import { count, decimal, measure, percent } from "../format.js";
 import { idOf, isFinal } from "../jobs.js";
-import { language, t } from "../page.js";
+import { language, t, testOf } from "../page.js";
 import { copyButton, emptyState, save, toast } from "../parts.js";
 import { grow, whatFollows } from "../series.js";
 
@@ -158,13 +158,15 @@ export class Monitor {
         h("td", { class: "end number", data: { label: t("checkpoint.trainLoss") } }, number(at(trains, checkpoint.step))),
         h("td", { class: "end number", data: { label: t("checkpoint.evalLoss") } }, number(losses[i])),
         h("td", { class: "endpoint", data: { label: t("checkpoint.endpoint") } }, checkpoint.endpoint ? h("span", { class: "row tight" }, h("code", {}, idOf(checkpoint.endpoint)), copyButton(checkpoint.endpoint, t("action.copyEndpoint"))) : "–"),
-        h("td", { class: "end" }, this.state.default && !isDefault && button(t("checkpoint.makeDefault"), () => this.#makeDefault(checkpoint.checkpointId), { look: "small", data: { needs: "TUNER" } })),
+        h("td", { class: "end" }, h("span", { class: "row tight end" },
+          checkpoint.endpoint && h("a", { class: "button small", href: testOf(checkpoint.endpoint) }, t("action.test")),
+          this.state.default && !isDefault && button(t("checkpoint.makeDefault"), () => this.#makeDefault(checkpoint.checkpointId), { look: "small", data: { needs: "TUNER" } }))),
       );
     });
     const column = (key, end) => h("th", { scope: "col", class: end ? "end" : "" }, t(key));
     fill(this.checkpoints, h("section", {},
       h("div", { class: "section-head" }, h("h2", {}, t("checkpoint.title")), h("span", { class: "small muted" }, t("checkpoint.hint"))),
-      h("div", { class: "card table-box" }, h("table", { class: "responsive" },
+      h("div", { class: "card table-box" }, h("table", { class: "responsive narrow" },
         h("thead", {}, h("tr", {}, column("checkpoint.column"), column("fact.epoch", true), column("fact.step", true), column("checkpoint.trainLoss", true), column("checkpoint.evalLoss", true), column("checkpoint.endpoint"), h("th", {}, h("span", { class: "visually-hidden" }, t("models.actions"))))),
         h("tbody", {}, rows),
       )),

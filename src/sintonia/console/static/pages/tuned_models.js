@@ -3,8 +3,8 @@
 import { ApiError, call, own, v1 } from "../api.js";
 import { button, fill, h, icon, main, say, symbolButton } from "../dom.js";
 import { exactTime, measure, since } from "../format.js";
-import { actions, baseOf, idOf, isFinal, partDone, progressBar, stateChip, titleOf } from "../jobs.js";
-import { pageOf, parent, place as region, project, t } from "../page.js";
+import { actions, baseOf, idOf, isFinal, partDone, progressBar, stateChip, targetOf, titleOf } from "../jobs.js";
+import { pageOf, parent, place as region, project, t, testOf } from "../page.js";
 import { code, emptyState, errorState, loadingState, menuButton } from "../parts.js";
 import { poll } from "../poll.js";
 
@@ -167,6 +167,7 @@ function newRow() {
   const row = { job: null, progress: null, settled: false };
   const menu = menuButton(t("models.actions"), () => [
     { label: t("action.details"), symbol: "info", href: pageOf(row.job.name) },
+    ...(targetOf(row.job) ? [{ label: t("action.test"), symbol: "chat", href: testOf(targetOf(row.job)) }] : []),
     ...actions(row.job, row.progress.state, () => poller.now()),
   ], { look: "quiet small" });
   row.element = h("tr", {},
