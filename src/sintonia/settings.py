@@ -77,7 +77,7 @@ class Settings(BaseModel):
         default=12.0,
         gt=0,
         le=8760,
-        description="hours after which it has to where no page of the console was looked at",
+        description="hours after which it has to where no page of the console has asked for anything",
     )
     tls_certificate: Path | None = Field(
         default=None, description="PEM file of the certificate for https; default: http without TLS"

@@ -249,6 +249,9 @@ def test_what_a_viewer_cannot_do_is_not_offered(guest: Visitor, people: People) 
     row.get_by_role("link").click()
     page.get_by_role("row").filter(has_text="rows.jsonl").get_by_role("button", name="Actions").click()
     expect(page.get_by_role("menuitem")).to_have_text(["Copy address", "Download"])
+    with page.expect_download() as loaded:
+        page.get_by_role("menuitem", name="Download").click()
+    assert loaded.value.path().read_bytes() == b"{}"
     expect(page.get_by_role("button", name="Upload files")).to_have_count(0)
     page.goto(guest.url + console(project="research"))
     expect(page.get_by_role("heading", name="No tuned models yet")).to_be_visible()

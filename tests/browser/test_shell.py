@@ -35,6 +35,16 @@ def test_the_place_that_was_looked_at_last_is_shown(client: TestClient) -> None:
     assert client.get("/console/", headers=headers).headers["location"].startswith("/console/projects/team/locations/e")
 
 
+def test_with_sign_in_shells_are_open_and_know_nobody() -> None:
+    client = TestClient(Starlette(routes=console.routes(sign_in=True)), follow_redirects=False)
+    # Which project that is, the page finds out when it is known who looks.
+    assert client.get("/console/").headers["location"] == "/console/projects/-/locations/us-central1/tuningJobs"
+    answer = client.get(PAGE)
+    assert "set-cookie" not in answer.headers
+    assert answer.text == client.get(PAGE, headers={"cookie": "sintonia_session=x"}).text
+    assert 'data-role=""' in answer.text, "what needs a role is not there before it is known"
+
+
 def test_nothing_in_a_shell_is_allowed_but_our_own(client: TestClient) -> None:
     answer = client.get(PAGE)
     policy = answer.headers["content-security-policy"]
