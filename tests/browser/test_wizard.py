@@ -13,9 +13,12 @@ from playwright.sync_api import Locator, Page, expect
 from visitors import AXE, HOSTILE, Visitor, console, hindrances
 
 from rows import shouting_rows
-from server import JsonObject, Server
+from server import LOCATION, PATIENCE, JsonObject, Server
 
 CREATE = console("tuningJobs/create")
+CLIENTS = Path(__file__).parents[2] / ".cache" / "clients" / "bin" / "python"
+DATASETS = ("trainingDatasetUri", "validationDatasetUri")
+SET = ("epochCount", "adapterSize")
 DROP = """(target, [name, text]) => {
     const data = new DataTransfer();
     data.items.add(new File([text], name));
@@ -61,7 +64,14 @@ def shown_job(page: Page, server: Server) -> JsonObject:
 
 
 def cancel(server: Server, job: JsonObject) -> None:
-    server.call("POST", f"/v1/{job['name']}:cancel", {})
+    """Unless it has ended: nothing waits behind it any more."""
+    server.request("POST", f"/v1/{job['name']}:cancel", json={})
+
+
+def said_by(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
 
 
 def test_the_whole_way(visitor: Visitor, server: Server, tmp_path: Path) -> None:
@@ -109,23 +119,31 @@ def test_the_whole_way(visitor: Visitor, server: Server, tmp_path: Path) -> None
     page.reload()
     page.get_by_text("The same job as code").click()
     curl = page.get_by_label("curl", exact=True).last.inner_text()
-    shell = subprocess.run(["bash", "-c", f"{curl} --silent"], capture_output=True, text=True, check=True)
-    by_hand = json.loads(shell.stdout)
-    cancel(server, by_hand)
+    by_hand = [json.loads(said_by("bash", "-c", f"{curl} --silent"))]
     for label in ("Python · vertexai", "Python · google-genai"):
         page.get_by_role("radio", name=label).check()
-        compile(page.get_by_label(label).last.inner_text(), label, "exec")
+        program = page.get_by_label(label).last.inner_text()
+        name = said_by(str(CLIENTS), "-c", program).split()[-1]
+        by_hand.append(server.job(LOCATION.replace("/p/", "/wizard/") + "/tuningJobs/" + name.rpartition("/")[2]))
+    for made in by_hand:
+        cancel(server, made)
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Open notebook").click()
+    assert "gs://wizard-rows/held/out.jsonl" in Path(waiting.value.path()).read_text()
     page.get_by_role("button", name="Start tuning").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE)
     job = server.finished_job(shown_job(page, server)["name"])
     assert job["state"] == "JOB_STATE_SUCCEEDED"
     spec = job["supervisedTuningSpec"]
     assert spec["validationDatasetUri"] == "gs://wizard-rows/held/out.jsonl"
-    assert (spec["hyperParameters"]["epochCount"], spec["hyperParameters"]["adapterSize"]) == ("2", "ADAPTER_SIZE_FOUR")
+    assert [spec["hyperParameters"][field] for field in SET] == ["2", "ADAPTER_SIZE_FOUR"]
     assert job["tuningDataStats"]["supervisedTuningDataStats"]["tuningStepCount"] == "6"
-    for field in ("trainingDatasetUri", "validationDatasetUri"):
-        assert by_hand["supervisedTuningSpec"][field] == spec[field]
-    assert by_hand["tunedModelDisplayName"] == job["tunedModelDisplayName"]
+    for made in by_hand:
+        assert made["tunedModelDisplayName"] == job["tunedModelDisplayName"]
+        assert made["baseModel"].rpartition("/")[2] == "tiny"
+        asked = made["supervisedTuningSpec"]
+        assert [asked[field] for field in DATASETS] == [spec[field] for field in DATASETS]
+        assert [asked["hyperParameters"][field] for field in SET] == [spec["hyperParameters"][field] for field in SET]
 
     # Back leads to a new draft, not to a second start.
     page.go_back()
@@ -201,7 +219,7 @@ def test_tuning_again_with_the_same_settings(visitor: Visitor, server: Server, t
     expect(page.get_by_label("Epochs")).to_have_value("2")
     before = server.job(tuned)
     next_step(page)
-    for field, which in (("trainingDatasetUri", "Training dataset"), ("validationDatasetUri", "Validation dataset")):
+    for field, which in zip(DATASETS, ("Training dataset", "Validation dataset"), strict=True):
         expect(dataset(page, which).get_by_label("Address")).to_have_value(before["supervisedTuningSpec"][field])
     expect(page.get_by_text("The dataset is ready: 24 rows")).to_be_visible()
     next_step(page)

@@ -2,25 +2,23 @@
 
 import { rankOf } from "../jobs.js";
 import { base, project, t } from "../page.js";
+import { inPython, inShell } from "../quoting.js";
 import { jobOf } from "./create_draft.js";
 
 const server = `${location.origin}${base}`;
 const VERTEXAI_SIZES = [1, 4, 8, 16, 32];
 
-const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-// A JSON text is a Python text as well, but for line separators that some editors break lines at.
-const python = (value) => JSON.stringify(value).replace(/[\u2028\u2029]/g, (mark) => `\\u${mark.charCodeAt(0).toString(16)}`);
 const call = (name, given, indent = "") => [`${name}(`, ...given.map(([key, value]) => `${indent}    ${key}=${value},`), `${indent})`].join("\n");
 const given = (pairs) => pairs.filter(([, value]) => value !== undefined);
-const texts = (pairs) => given(pairs).map(([key, value]) => [key, typeof value === "number" ? String(value) : python(value)]);
+const texts = (pairs) => given(pairs).map(([key, value]) => [key, inPython(value, "    ")]);
 
 export function inCurl(draft) {
   return [
     "curl -X POST \\",
     '  -H "Authorization: Bearer ${SINTONIA_TOKEN:-none}" \\',
     '  -H "Content-Type: application/json; charset=utf-8" \\',
-    `  ${shell(`${server}/v1/${draft.parent}/tuningJobs`)} \\`,
-    `  -d ${shell(JSON.stringify(jobOf(draft), null, 2))}`,
+    `  ${inShell(`${server}/v1/${draft.parent}/tuningJobs`)} \\`,
+    `  -d ${inShell(JSON.stringify(jobOf(draft), null, 2))}`,
   ].join("\n");
 }
 
@@ -60,7 +58,7 @@ export function inGenai(draft) {
   const job = jobOf(draft);
   const spec = job.supervisedTuningSpec;
   const hyper = spec.hyperParameters ?? {};
-  const dataset = (kind, uri) => `types.${kind}(gcs_uri=${python(uri)})`;
+  const dataset = (kind, uri) => `types.${kind}(gcs_uri=${inPython(uri)})`;
   const config = [
     ...(spec.validationDatasetUri ? [["validation_dataset", dataset("TuningValidationDataset", spec.validationDatasetUri)]] : []),
     ...texts([
@@ -81,10 +79,10 @@ export function inGenai(draft) {
     `client = ${call("genai.Client", [
       ["vertexai", "True"], ...texts([["project", project], ["location", draft.region]]),
       ["credentials", 'Credentials(os.environ.get("SINTONIA_TOKEN", "none"))'],
-      ["http_options", `types.HttpOptions(base_url=${python(server)})`],
+      ["http_options", `types.HttpOptions(base_url=${inPython(server)})`],
     ])}`,
     `job = ${call("client.tunings.tune", [
-      ["base_model", python(job.baseModel ?? job.preTunedModel.tunedModelName)],
+      ["base_model", inPython(job.baseModel ?? job.preTunedModel.tunedModelName)],
       ["training_dataset", dataset("TuningDataset", spec.trainingDatasetUri)],
       ...(config.length ? [["config", call("types.CreateTuningJobConfig", config, "    ")]] : []),
     ])}`,

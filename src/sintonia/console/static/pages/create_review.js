@@ -1,10 +1,12 @@
 // Step 3: everything at one glance, and the same job as code.
 
-import { fill, h, path } from "../dom.js";
+import { button, fill, h, path } from "../dom.js";
 import { count, decimal } from "../format.js";
+import { openNotebook } from "../notebook.js";
 import { t } from "../page.js";
 import { code } from "../parts.js";
 import { inCurl, inGenai, inVertexai } from "./create_code.js";
+import { jobOf } from "./create_draft.js";
 import { planOf } from "./create_report.js";
 
 const PROGRAMS = [["curl", "curl", inCurl], ["vertexai", "Python · vertexai", inVertexai], ["genai", "Python · google-genai", inGenai]];
@@ -20,7 +22,9 @@ export class ReviewStep {
     this.element = h("div", { class: "stack wizard-step" },
       h("h2", { tabindex: "-1", class: "visually-hidden" }, t("create.step.review")), this.summary,
       h("details", { class: "card disclosure" }, h("summary", {}, h("h2", {}, t("create.code")), h("span", { class: "small muted" }, t("create.code.hint"))),
-        h("div", { class: "stack tight" }, h("div", { class: "segments programs", role: "radiogroup", "aria-label": t("create.code") }, PROGRAMS.map(segment)),
+        h("div", { class: "stack tight" },
+          h("div", { class: "row" }, h("div", { class: "segments", role: "radiogroup", "aria-label": t("create.code") }, PROGRAMS.map(segment)), h("span", { class: "grow" }),
+            button(t("notebook.open"), () => openNotebook(jobOf(draft), draft.region), { look: "small", symbol: "notebook" })),
           this.code, h("p", { class: "hint" }, t("create.code.token")))));
   }
 
