@@ -205,6 +205,10 @@ def test_under_a_prefix(visit: Any, server: Server, tmp_path: Path) -> None:
         assert prefixed.url.endswith("/x")
         page = visit(url=prefixed.url).open("/console/")
         expect(page.get_by_role("heading", name="No tuned models yet")).to_be_visible()
+        page.get_by_role("link", name="Create tuned model").first.click()
+        page.get_by_role("button", name="Continue", exact=True).click()
+        page.get_by_role("button", name="Sample rows").first.click()
+        expect(page.get_by_text("The dataset is ready")).to_be_visible()
         page.get_by_role("link", name="Base models").click()
         page.get_by_role("link", name="Test smollm2").click()
         expect(page.get_by_label("Model", exact=True).locator("option:checked")).to_contain_text(

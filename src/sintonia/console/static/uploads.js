@@ -74,4 +74,6 @@ export function takeDrops(element, take) {
     element.classList.remove("over");
     take([...event.dataTransfer.files]);
   });
+  // A file that is dropped beside it would be opened in the place of the page.
+  for (const kind of ["dragover", "drop"]) window.addEventListener(kind, (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
 }
