@@ -119,17 +119,27 @@ def test_the_notebook_of_a_job_is_run_as_downloaded(
 
 
 def values_of_question(notebook: Notebook) -> Any:
-    assignment = ast.parse(source_of(notebook, "ask")).body[1]
+    assignment = ast.parse(source_of(notebook, "ask")).body[2]
     assert isinstance(assignment, ast.Assign)
     return ast.literal_eval(assignment.value)
 
 
-def test_the_notebook_of_a_request_starts_a_job(
-    make: Callable[[Any], Notebook], server: Server, tmp_path: Path
-) -> None:
+def test_the_notebook_of_the_wizard_starts_the_job(visitor: Visitor, server: Server, tmp_path: Path) -> None:
     train = server.upload("gs://console/by notebook's.jsonl", shouting_rows(16))
-    spec = {"trainingDatasetUri": train, "hyperParameters": {"epochCount": 2, "adapterSize": "ADAPTER_SIZE_FOUR"}}
-    notebook = make({"baseModel": "tiny", "tunedModelDisplayName": HOSTILE, "supervisedTuningSpec": spec})
+    page = visitor.open(console("tuningJobs/create"))
+    page.get_by_label("Name of the tuned model").fill(HOSTILE)
+    page.get_by_role("radio", name="tiny").first.check()
+    page.get_by_text("Advanced settings").click()
+    page.get_by_label("Epochs").fill("2")
+    page.get_by_label("Adapter size").select_option("4")
+    page.get_by_role("button", name="Continue", exact=True).click()
+    page.get_by_label("Address").first.fill(train)
+    page.get_by_label("Address").first.press("Enter")
+    expect(page.get_by_text("The dataset is ready")).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Continue", exact=True).click()
+    page.get_by_text("The same job as code").click()
+    file = download(page, tmp_path)
+    notebook = json.loads(file.read_text())
     assert values_of(notebook, "parameters")["JOB"] is None
     assert values_of(notebook, "settings") == {
         "source_model": "tiny",
@@ -140,11 +150,8 @@ def test_the_notebook_of_a_request_starts_a_job(
         "learning_rate_multiplier": None,
     }
     assert "sft.train(" in source_of(notebook, "tune")
-    file = tmp_path / "new.ipynb"
-    file.write_text(json.dumps(notebook))
     shown = run(file)
-    name = shown["tune"]["text"].strip()
-    job = server.job(name)
+    job = server.job(shown["tune"]["text"].strip())
     assert (job["tunedModelDisplayName"], job["state"]) == (HOSTILE, "JOB_STATE_SUCCEEDED")
     assert job["supervisedTuningSpec"]["hyperParameters"]["adapterSize"] == "ADAPTER_SIZE_FOUR"
     assert shown["watch"]["html"].count("<polyline") == 3  # there is no validation
@@ -194,7 +201,7 @@ def test_whatever_things_are_called_is_data(make: Callable[[Any], Notebook]) -> 
         assert values_of(notebook, "parameters")["TUNED_MODEL_DISPLAY_NAME"] == (name or None)
         asked = values_of(notebook, "settings")["request"]
         assert (asked["labels"], asked["supervisedTuningSpec"]["trainingDatasetUri"]) == ({name: name}, uri)
-        assert values_of_question(notebook) == (name or "Hello! What can you do?")
+        assert not name or values_of_question(notebook) == name
         heading = source_of(notebook, "title").partition("\n")[0]
         assert re.fullmatch(r"# ([\w -]|&#\d+;)+", heading), heading
         for cell in notebook["cells"]:

@@ -43,7 +43,7 @@ export function notebookOf(job, region = place) {
     words("watch-words", t("notebook.watch")),
     code("watch", watch()),
     words("ask-words", t("notebook.ask")),
-    code("ask", ask(firstQuestion(job) || t("notebook.question"))),
+    code("ask", ask(firstQuestion(job))),
   ];
   const metadata = { kernelspec: { display_name: "Python 3", language: "python", name: "python3" }, language_info: { name: "python" } };
   return { cells, metadata, nbformat: 4, nbformat_minor: 5 };

@@ -148,15 +148,14 @@ with capture_output():
 if job.error.message:
     print(job.error.message)`;
 
-/** `prompt` is what is asked unless the reader writes something else. */
+/** `prompt` is what is asked unless the reader writes something else; else it is what the first row asks. */
 export const ask = (prompt) => `\
 from vertexai.generative_models import GenerationConfig, GenerativeModel
 
-prompt = ${inPython(prompt)}
-system_instruction = None
-
 if not job.tuned_model_endpoint_name:
     raise RuntimeError(${inPython(t("notebook.early"))})
+prompt = ${prompt ? inPython(prompt) : "job.tuning_data_statistics.supervised_tuning_data_stats.user_dataset_examples[0].parts[0].text"}
+system_instruction = None
 model = GenerativeModel(job.tuned_model_endpoint_name, system_instruction=system_instruction)
 config = GenerationConfig(temperature=0, max_output_tokens=256)
 for chunk in model.generate_content(prompt, generation_config=config, stream=True):

@@ -5,7 +5,7 @@ import { button, fill, h, path, say } from "../dom.js";
 import { count, decimal, duration, exactTime, percent } from "../format.js";
 import { baseOf, idOf, isFinal, rankOf } from "../jobs.js";
 import { commandFor, openNotebook } from "../notebook.js";
-import { base, place, project, t } from "../page.js";
+import { base, place, project, t, testOf } from "../page.js";
 import { code, copyButton, loadingState, save, toast } from "../parts.js";
 import { inShell } from "../quoting.js";
 
@@ -134,9 +134,9 @@ function sections(job, setup) {
       ["details.spent", spent],
     ]),
     section("details.results", [
-      ["details.model", model.model, "link"],
-      ["checkpoint.endpoint", model.endpoint, "link"],
-      ["details.experiment", job.experiment, "link"],
+      ["details.model", model.model, "test"],
+      ["checkpoint.endpoint", model.endpoint, "test"],
+      ["details.experiment", job.experiment, "read"],
       ["details.metrics", job.gcsMetricsUri, "code"],
       ["details.output", job.outputUri, "code"],
       ["details.error", job.state !== "JOB_STATE_FAILED" && job.error?.message],  // a failure is told above all tabs
@@ -165,9 +165,11 @@ function sections(job, setup) {
 function section(title, entries) {
   const told = entries.filter(([, value]) => value);
   if (!told.length) return null;
+  const link = { test: (name) => [testOf(name), "action.test"], read: (name) => [address(v1(name)), "details.opens"] };
   const shown = (value, look) => {
     if (!look) return value;
-    return [look === "link" ? h("a", { href: address(v1(value)), title: t("details.opens") }, path(value)) : path(value), copyButton(value)];
+    const [href, title] = link[look]?.(value) ?? [];
+    return [href ? h("a", { href, title: t(title) }, path(value)) : path(value), copyButton(value)];
   };
   const line = ([key, value, look]) => h("div", {}, h("dt", {}, t(key)), h("dd", { class: look ? "row tight" : "" }, shown(value, look)));
   return h("section", { class: "card padded" }, h("h2", {}, t(title)), h("dl", { class: "details" }, told.map(line)));
