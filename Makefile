@@ -9,13 +9,14 @@ NODE_MODULES := $(patsubst %,tests/conformance/clients/%/node_modules/.installed
 	tests/browser/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types fuzz bench clean
+.PHONY: help setup demo test lint types fuzz bench screenshots clean
 
 help:
 	@echo "make demo          tune a small model on this machine and compare its answers (KEEP=1 leaves the server up)"
 	@echo "make test          everything: lint, types, import contracts, all tests"
 	@echo "make fuzz          an hour of made-up requests (SECONDS=600: ten minutes)"
 	@echo "make bench         speed and memory beside those of other tools, in one table (half an hour; QUICK=1: minutes)"
+	@echo "make screenshots   take the pictures of the console in docs/images anew"
 	@echo "make setup         .venv and the embedded base model; the other targets call it"
 	@echo "make clean         remove what setup made in this folder"
 
@@ -69,6 +70,10 @@ fuzz: setup $(VENV)/.installed-dev .cache/clients-schemathesis/.installed
 # The peers come into .cache/bench, an environment of their own.
 bench: setup
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+# The pictures of the console in README and docs.
+screenshots: setup $(VENV)/.installed-dev
+	$(BIN)/python tests/browser/screenshots.py docs/images
 
 clean:
 	rm -rf $(VENV) .cache $(dir $(NODE_MODULES))
