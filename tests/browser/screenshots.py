@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from playwright.sync_api import Page, sync_playwright
 
 from server import LOCATION, Server
-from sintonia.datasets.tickets import question, tickets
+from sintonia.datasets.tickets import INSTRUCTION, question, tickets
 
 BASE = "smollm2-135m-instruct"
 CONSOLE = f"/console/{LOCATION}"
@@ -75,7 +75,7 @@ def take(page: Page, server: Server, job: str, folder: Path, scheme: str) -> Non
         page.screenshot(path=folder / f"console-{name}-{scheme}.png")
 
     page.goto(f"{server.url}{CONSOLE}/tuningJobs")
-    page.get_by_text("Succeeded").first.wait_for()
+    page.get_by_role("row").filter(has_text="Succeeded").first.wait_for()
     shot("list")
     page.goto(f"{server.url}/console/{job}")
     page.locator("path.line").nth(1).wait_for()
@@ -86,7 +86,9 @@ def take(page: Page, server: Server, job: str, folder: Path, scheme: str) -> Non
     page.goto(f"{server.url}/console/{job}")
     page.get_by_role("link", name="Test").first.click()
     page.get_by_role("button", name="Side by side").click()
+    page.get_by_label("System instruction").fill(INSTRUCTION)
     page.get_by_label("Temperature").fill("0")
+    page.get_by_label("Output token limit").fill("48")
     page.get_by_label("Write a prompt").fill(question(tickets(2, 1, "held_out")[0]))
     page.keyboard.press("Enter")
     page.locator(".reply[aria-busy=false]").nth(1).wait_for()

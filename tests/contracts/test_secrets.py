@@ -88,7 +88,7 @@ def used(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> Used
     forged = "sin_" + server.root.split("_")[1] + "_" + "f" * 43
     tokens = [server.root, tuner, viewer, signed, expired, forged]
     secrets = [*STORAGE.values(), *OTHERS.values(), *tokens]
-    secrets += [token.rpartition("_")[2] for token in (server.root, tuner, viewer)] + signed.split(".")[1:]
+    secrets += [token.split("_", 2)[2] for token in (server.root, tuner, viewer)] + signed.split(".")[1:]
     answers = []
     try:
         server.upload("gs://my-data/train.jsonl", shouting_rows(8))

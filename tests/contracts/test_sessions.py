@@ -85,7 +85,7 @@ async def test_the_database_holds_neither_session_nor_token(database: Database, 
     assert row["digest"] == hashlib.sha256(session.id.encode()).hexdigest()
     assert row["proof"] == {"token": made.id}
     assert session.id not in str(row)
-    assert made.secret.rpartition("_")[2] not in str(row)
+    assert made.secret.split("_", 2)[2] not in str(row)
     assert session.id not in repr(session)
     assert len(session.id) == 43, "32 random bytes"
 
