@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from visitors import AXE, HOSTILE, PHONE, Visitor, console, hindrances
+from visitors import HOSTILE, PHONE, Visitor, console, hindrances, needs_axe
 
 from endless_models import CONTEXT
 from server import LOCATION, PATIENCE, Server, until
@@ -258,8 +258,7 @@ def test_the_code_says_the_same(visit: Any, server: Server, tmp_path: Path) -> N
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert server.url in program
-    if not CLIENTS.exists():
-        pytest.skip("the official client is not installed; make test does it")
+    assert CLIENTS.exists(), "the clients' environment is missing; make it with: make test"
     python = subprocess.run([CLIENTS, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert python.stdout == expected + "\n"
 
@@ -328,11 +327,10 @@ def test_what_goes_wrong_is_told_and_tried_again(visitor: Visitor, server: Serve
     until(lambda: server.load() == 0, what="idle engines", server=server)
 
 
+@needs_axe
 @pytest.mark.parametrize(("scheme", "locale"), [("light", "en-US"), ("dark", "pt-BR")])
 def test_nobody_is_kept_out(visit: Any, scheme: str, locale: str) -> None:
     """axe finds nothing serious in any state, and nothing is wider than a phone."""
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed: npm is missing")
     visitor = visit(color_scheme=scheme, locale=locale, reduced_motion="reduce")
     visitor.expected = "Failed to load resource"
     page = visitor.open(chat(TINY, "endpoints/1"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from visitors import AXE, HOSTILE, Visitor, console, hindrances, write
+from visitors import HOSTILE, Visitor, console, hindrances, needs_axe, write
 
 from rows import shouting_rows
 from server import LOCATION, Server
@@ -220,11 +220,10 @@ def test_under_a_prefix(visit: Any, server: Server, tmp_path: Path) -> None:
         prefixed.stop()
 
 
+@needs_axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_keeps_anybody_out(visit: Any, server: Server, tuned: str, failed: str, many: str, scheme: str) -> None:
     """axe finds nothing serious, and nothing is wider than a phone."""
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed: npm is missing")
     visitor = visit(color_scheme=scheme, reduced_motion="reduce")
     visitor.expected = "Failed to load"
     job = f"tuningJobs/{tuned.rpartition('/')[2]}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from visitors import AXE, HOSTILE, PHONE, Visitor, console, hindrances
+from visitors import HOSTILE, PHONE, Visitor, console, hindrances, needs_axe
 
 from signed_in import SignedInServer
 from sintonia.services.access import Role
@@ -349,10 +349,9 @@ def test_in_another_language(visit: Any, signed: SignedInServer, people: People)
     expect(page.get_by_role("heading", name="Buckets")).to_be_visible()
 
 
+@needs_axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_keeps_anybody_out(visit: Any, signed: SignedInServer, people: People, scheme: str) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed: npm is missing")
     guest = visit(url=signed.url, color_scheme=scheme, reduced_motion="reduce", viewport=PHONE)
     guest.expected = REFUSED
     page = guest.open(RESEARCH)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from visitors import AXE, HOSTILE, Visitor, console, hindrances
+from visitors import HOSTILE, Visitor, console, hindrances, needs_axe
 
 from rows import shouting_rows
 from server import LOCATION, PATIENCE, JsonObject, Server
@@ -339,11 +339,10 @@ def test_keys_alone_are_enough(visitor: Visitor, server: Server) -> None:
     cancel(server, shown_job(page, server))
 
 
+@needs_axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_keeps_anybody_out(visit: Any, server: Server, scheme: str) -> None:
     """By axe, on a phone, in Portuguese."""
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed: npm is missing")
     rows = shouting_rows(6)
     bad = server.upload("gs://wizard-seen/bad.jsonl", [*rows, {"contents": []}])
     good = server.upload("gs://wizard-seen/good.jsonl", rows)

@@ -249,9 +249,15 @@ async def test_the_least_recently_used_idle_engine_makes_room(
         async with aclosing(deployments.complete(Deployment(base), greedy(PROMPTS[0], 300))) as chunks:
             await anext(chunks)
             waiting = asyncio.create_task(reply(deployments, other, greedy([5, 6])))
+
+            async def asked() -> bool:
+                await asyncio.sleep(0)
+                return deployments.engine_state(other.base.name) is not None
+
+            await until(asked)
+            assert deployments.engine_state(other.base.name) == EngineState.STARTING
             produced = [await anext(chunks)]
             assert deployments.engine_state(base.name) == EngineState.RUNNING
-            assert deployments.engine_state(other.base.name) == EngineState.STARTING
             produced += [chunk async for chunk in chunks]
         assert len(produced) == 299
         assert len(await waiting) == 16

@@ -178,8 +178,7 @@ class TuningJobs:
 
     async def setup(self, parent: Parent, job_id: str) -> TrainingSetup:
         """What the job's trainer works with, as far as that is settled. Raises NotFound."""
-        record = await self._database.read(lambda tx: _existing(tx, parent, job_id))
-        return await asyncio.to_thread(_read_setup, RunDirectory(self._runs_dir / str(record.id)))
+        return await asyncio.to_thread(_read_setup, await self.run_of(parent, job_id))
 
     async def log(self, parent: Parent, job_id: str, *, offset: int = 0, limit: int = LOG_LIMIT) -> LogPart:
         """The log of dataset processing and of the trainer, one behind the other: ``limit`` bytes from an offset on.

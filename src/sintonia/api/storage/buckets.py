@@ -8,7 +8,7 @@ import base64
 from fastapi import APIRouter, Request, Response
 
 from sintonia.api.bodies import json_response
-from sintonia.api.gate import Gate
+from sintonia.api.gate import gate_of
 from sintonia.api.storage.bodies import read_object
 from sintonia.api.storage.parameters import conditions, number, required
 from sintonia.api.storage.resources import bucket_resource, labels_of
@@ -35,8 +35,7 @@ def routes(store: BucketStore) -> APIRouter:
             raise InvalidArgument("Required field 'name' is not set: the name of the bucket.")
         project = required(request.query_params, "project")
         check_project(project)  # nobody could have a role in another, and so none could use the bucket
-        gate: Gate = request.app.state.gate
-        if gate.signs_in and name.startswith(BUCKETS) and name != bucket_of(project):
+        if gate_of(request).signs_in and name.startswith(BUCKETS) and name != bucket_of(project):
             raise PermissionDenied(
                 f"Names that begin with '{BUCKETS}' are of buckets that the server makes, one for each project; choose "
                 "another name."

@@ -1,13 +1,11 @@
 // A tuning job as a notebook for the official SDK: its parameters, tuning, watching, asking. No token is in it.
 
 import { idOf, rankOf } from "./jobs.js";
-import { base, pageOf, place, project, t } from "./page.js";
+import { pageOf, place, project, t } from "./page.js";
 import { save, toast } from "./parts.js";
 import { ask, BY_REQUEST, BY_SDK, CONNECT, tune, watch } from "./notebook_cells.js";
+import { SDK_SIZES, SERVER } from "./programs.js";
 import { inPython } from "./quoting.js";
-
-const ADDRESS = `${location.origin}${base}`;
-const SDK_SIZES = [1, 4, 8, 16, 32];
 
 /** Download the notebook of a job, or of a request to create one in `region`, and say how to open it. */
 export function openNotebook(job, region) {
@@ -33,7 +31,7 @@ export function notebookOf(job, region = place) {
   const cells = [
     words("title", `# ${inMarkdown(job.tunedModelDisplayName || t("notebook.title"))}`, link, t("notebook.intro"), t("notebook.token")),
     code("parameters", assignments({
-      ADDRESS, PROJECT_ID: project, REGION: region, TUNED_MODEL_DISPLAY_NAME: job.tunedModelDisplayName || null, JOB: job.name,
+      ADDRESS: SERVER, PROJECT_ID: project, REGION: region, TUNED_MODEL_DISPLAY_NAME: job.tunedModelDisplayName || null, JOB: job.name,
     })),
     words("connect-words", t("notebook.connect")),
     code("connect", CONNECT),

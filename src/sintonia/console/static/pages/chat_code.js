@@ -2,11 +2,11 @@
 
 import { v1 } from "../api.js";
 import { button, fill, h } from "../dom.js";
-import { base, place, project, t } from "../page.js";
+import { place, t } from "../page.js";
 import { code } from "../parts.js";
+import { CURL_HEADERS, genaiClient, SERVER } from "../programs.js";
+import { inPython } from "../quoting.js";
 import { fullName } from "./chat_targets.js";
-
-const SERVER = location.origin + base;
 
 /** Show the request of each of `asked` (`{label, target, body}`) as a program. */
 export function showCode(asked) {
@@ -41,8 +41,7 @@ function curl(name, { contents, ...rest }) {
   const others = Object.entries(rest).filter(([, value]) => value).map(([key, value]) => `,\n  "${key}": ${JSON.stringify(value)}`);
   return [
     `curl -X POST '${SERVER}${v1(name).replaceAll("'", "%27")}:generateContent' \\`,
-    '  -H "Authorization: Bearer ${SINTONIA_TOKEN:-none}" \\',
-    '  -H "Content-Type: application/json; charset=utf-8" \\',
+    ...CURL_HEADERS,
     "  --data-binary @- <<'JSON'",
     `{\n  "contents": [\n${turns}\n  ]${others.join("")}\n}`,
     "JSON",
@@ -51,21 +50,15 @@ function curl(name, { contents, ...rest }) {
 
 const PYTHON_NAMES = { temperature: "temperature", topP: "top_p", topK: "top_k", maxOutputTokens: "max_output_tokens", stopSequences: "stop_sequences", seed: "seed" };
 
-/** JSON's strings, numbers and lists of strings are Python's, too. */
 function python(name, { contents, systemInstruction, generationConfig }) {
-  const turns = contents.map(({ role, parts }) => `        types.Content(role="${role}", parts=[types.Part(text=${JSON.stringify(parts[0].text)})]),`);
+  const turns = contents.map(({ role, parts }) => `        types.Content(role="${role}", parts=[types.Part(text=${inPython(parts[0].text)})]),`);
   const config = Object.entries(PYTHON_NAMES).filter(([key]) => generationConfig[key] !== undefined)
-    .map(([key, word]) => `        ${word}=${JSON.stringify(generationConfig[key])},`);
-  if (systemInstruction) config.unshift(`        system_instruction=${JSON.stringify(systemInstruction.parts[0].text)},`);
+    .map(([key, word]) => `        ${word}=${inPython(generationConfig[key], "        ")},`);
+  if (systemInstruction) config.unshift(`        system_instruction=${inPython(systemInstruction.parts[0].text)},`);
   return [
-    "import os", "",
-    "from google import genai", "from google.genai import types", "from google.oauth2.credentials import Credentials", "",
-    "client = genai.Client(", "    vertexai=True,",
-    `    project=${JSON.stringify(project)},`, `    location=${JSON.stringify(place)},`,
-    '    credentials=Credentials(os.environ.get("SINTONIA_TOKEN", "none")),',
-    `    http_options=types.HttpOptions(base_url=${JSON.stringify(SERVER)}),`, ")",
+    ...genaiClient(place),
     "response = client.models.generate_content(",
-    `    model=${JSON.stringify(name)},`,
+    `    model=${inPython(name)},`,
     "    contents=[", ...turns, "    ],",
     ...(config.length ? ["    config=types.GenerateContentConfig(", ...config, "    ),"] : []),
     ")", "print(response.text)",

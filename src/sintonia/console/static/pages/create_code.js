@@ -1,12 +1,10 @@
 // The job of a draft as programs that create it. No token is in them: they read it from the environment.
 
 import { rankOf } from "../jobs.js";
-import { base, project, t } from "../page.js";
+import { project, t } from "../page.js";
+import { CURL_HEADERS, genaiClient, SDK_SIZES, SERVER } from "../programs.js";
 import { inPython, inShell } from "../quoting.js";
 import { jobOf } from "./create_draft.js";
-
-const server = `${location.origin}${base}`;
-const VERTEXAI_SIZES = [1, 4, 8, 16, 32];
 
 const call = (name, given, indent = "") => [`${name}(`, ...given.map(([key, value]) => `${indent}    ${key}=${value},`), `${indent})`].join("\n");
 const given = (pairs) => pairs.filter(([, value]) => value !== undefined);
@@ -15,9 +13,8 @@ const texts = (pairs) => given(pairs).map(([key, value]) => [key, inPython(value
 export function inCurl(draft) {
   return [
     "curl -X POST \\",
-    '  -H "Authorization: Bearer ${SINTONIA_TOKEN:-none}" \\',
-    '  -H "Content-Type: application/json; charset=utf-8" \\',
-    `  ${inShell(`${server}/v1/${draft.parent}/tuningJobs`)} \\`,
+    ...CURL_HEADERS,
+    `  ${inShell(`${SERVER}/v1/${draft.parent}/tuningJobs`)} \\`,
     `  -d ${inShell(JSON.stringify(jobOf(draft), null, 2))}`,
   ].join("\n");
 }
@@ -29,7 +26,7 @@ export function inVertexai(draft) {
   const rank = rankOf(hyper.adapterSize);
   const lacks = [
     spec.exportLastCheckpointOnly && "exportLastCheckpointOnly", job.preTunedModel?.checkpointId && "checkpointId",
-    hyper.batchSize && "batchSize", job.description && "description", rank && !VERTEXAI_SIZES.includes(rank) && `adapterSize ${rank}`,
+    hyper.batchSize && "batchSize", job.description && "description", rank && !SDK_SIZES.includes(rank) && `adapterSize ${rank}`,
   ].filter(Boolean);
   return [
     "import os",
@@ -39,7 +36,7 @@ export function inVertexai(draft) {
     "from vertexai.tuning import sft",
     "",
     call("vertexai.init", [
-      ...texts([["project", project], ["location", draft.region], ["api_endpoint", server], ["api_transport", "rest"]]),
+      ...texts([["project", project], ["location", draft.region], ["api_endpoint", SERVER], ["api_transport", "rest"]]),
       ["credentials", 'Credentials(os.environ.get("SINTONIA_TOKEN", "none"))'],
     ]),
     ...lacks.map((name) => `# ${t("create.code.lacks", { name })}`),
@@ -48,7 +45,7 @@ export function inVertexai(draft) {
       ["train_dataset", spec.trainingDatasetUri], ["validation_dataset", spec.validationDatasetUri],
       ["tuned_model_display_name", job.tunedModelDisplayName],
       ["epochs", hyper.epochCount], ["learning_rate_multiplier", hyper.learningRate ? undefined : hyper.learningRateMultiplier], ["learning_rate", hyper.learningRate],
-      ["adapter_size", VERTEXAI_SIZES.includes(rank) ? rank : undefined], ["labels", job.labels],
+      ["adapter_size", SDK_SIZES.includes(rank) ? rank : undefined], ["labels", job.labels],
     ]))}`,
     "print(job.resource_name)",
   ].join("\n");
@@ -70,17 +67,7 @@ export function inGenai(draft) {
     ...(spec.exportLastCheckpointOnly ? [["export_last_checkpoint_only", "True"]] : []),
   ];
   return [
-    "import os",
-    "",
-    "from google import genai",
-    "from google.genai import types",
-    "from google.oauth2.credentials import Credentials",
-    "",
-    `client = ${call("genai.Client", [
-      ["vertexai", "True"], ...texts([["project", project], ["location", draft.region]]),
-      ["credentials", 'Credentials(os.environ.get("SINTONIA_TOKEN", "none"))'],
-      ["http_options", `types.HttpOptions(base_url=${inPython(server)})`],
-    ])}`,
+    ...genaiClient(draft.region),
     `job = ${call("client.tunings.tune", [
       ["base_model", inPython(job.baseModel ?? job.preTunedModel.tunedModelName)],
       ["training_dataset", dataset("TuningDataset", spec.trainingDatasetUri)],

@@ -5,11 +5,11 @@ import { button, fill, h, path, say } from "../dom.js";
 import { count, decimal, duration, exactTime, percent } from "../format.js";
 import { baseOf, idOf, isFinal, rankOf } from "../jobs.js";
 import { commandFor, openNotebook } from "../notebook.js";
-import { base, place, project, t, testOf } from "../page.js";
+import { place, project, t, testOf } from "../page.js";
 import { code, copyButton, loadingState, save, toast } from "../parts.js";
+import { SERVER } from "../programs.js";
 import { inShell } from "../quoting.js";
 
-const SERVER = location.origin + base;
 const KEPT = 400000;  // characters of the log on the page
 
 export class Details {
