@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from visitors import HOSTILE, Visitor, console, hindrances, needs_axe
 
 from rows import shouting_rows
@@ -72,6 +72,23 @@ def said_by(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
+
+
+def test_who_is_quick_waits_for_the_base_models(visitor: Visitor) -> None:
+    page = visitor.open(CREATE)
+    waiting: list[Route] = []
+    page.route("**/sintonia/v1/baseModels", lambda route: waiting.append(route))
+    page.reload()
+    onward = page.get_by_role("button", name="Continue", exact=True)
+    expect(onward).to_be_disabled()
+    page.get_by_label("Name of the tuned model").press("Enter")
+    expect(page.get_by_role("heading", name="Model details")).to_be_visible()
+    expect(page.locator("[aria-invalid=true]")).to_have_count(0)
+    for route in waiting:
+        route.continue_()
+    expect(page.get_by_role("radio", name="tiny").first).to_be_visible()
+    onward.click()
+    expect(dataset(page)).to_be_visible()
 
 
 def test_the_whole_way(visitor: Visitor, server: Server, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ async function begin() {
 }
 
 function build() {
-  const steps = [new ModelStep(draft, () => go(1)), new DatasetStep(draft, () => mark()), new ReviewStep(draft)];
+  const steps = [new ModelStep(draft, () => go(1), () => mark()), new DatasetStep(draft, () => mark()), new ReviewStep(draft)];
   const marks = STEPS.map((name, i) => h("li", {}, h("a", { class: "step", href: `#${name}` },
     h("span", { class: "step-number", "aria-hidden": "true" }, h("span", {}, i + 1), icon("check")), h("span", {}, t(`create.step.${name}`)))));
   const back = button(t("create.back"), () => go(shown - 1), { symbol: "left" });
@@ -94,8 +94,9 @@ function build() {
     back.hidden = shown === 0;
     onward.hidden = shown === 2;
     begin.hidden = shown !== 2;
-    onward.disabled = shown === 1 && most < 2;
-    why.textContent = onward.disabled && !onward.hidden ? t("create.dataset.first") : "";
+    const lacking = shown === 1 && most < 2;
+    onward.disabled = lacking || (shown === 0 && steps[0].pending);
+    why.textContent = lacking ? t("create.dataset.first") : "";
   }
 
   async function startJob() {

@@ -15,10 +15,13 @@ const FIELDS = "tuningJobs(name,tunedModelDisplayName,baseModel,preTunedModel(ba
 
 export class ModelStep {
   #asked = null;
+  #asking = false;
   #inputs;  // by the API's name for what is entered there
 
-  constructor(draft, next) {
+  /** `next` goes on to the next step; `changed` is told when the base models have come, or will not. */
+  constructor(draft, next, changed) {
     this.draft = draft;
+    this.changed = changed;
     this.counter = h("span", { class: "number" });
     this.name = this.#input("name", { autocomplete: "off" });
     this.nameHint = h("span");
@@ -63,8 +66,14 @@ export class ModelStep {
     this.element.addEventListener("input", ({ target }) => this.#changed(target));
   }
 
+  /** Whether the base model is still to come that is chosen where nobody chooses. */
+  get pending() {
+    return this.#asking && this.draft.source === "base" && !this.draft.base;
+  }
+
   /** Whether all that was entered may be; else it is said where it may not. */
   mayLeave() {
+    if (this.pending) return false;
     const { refused, wrong } = this.draft;
     this.#complain((name) => (wrong.includes(name) ? t(`create.wrong.${name}`, { most: MOST[name] }) : refused[name]));
     problemIn(this.element)?.focus();
@@ -117,7 +126,7 @@ export class ModelStep {
     [this.base.hidden, this.tuned.hidden] = [!base, base];
     say(this.nameHint, t(base ? "create.name.hint" : "create.name.hint.tuned"));
     this.#recommend();
-    if (!this.catalog) this.#askCatalog();
+    if (!this.catalog && !this.#asking) this.#askCatalog();
     if (!base && this.#asked !== draft.parent) this.#askTuned();
   }
 
@@ -141,11 +150,18 @@ export class ModelStep {
   }
 
   async #askCatalog() {
+    this.#asking = true;
     try {
       this.catalog = (await call("GET", "/sintonia/v1/baseModels")).baseModels ?? [];
+      this.#showCatalog();
     } catch (error) {
-      return fill(this.choices, errorState(error, () => this.#askCatalog()));
+      fill(this.choices, errorState(error, () => this.#askCatalog()));
     }
+    this.#asking = false;
+    this.changed();
+  }
+
+  #showCatalog() {
     const named = this.draft.baseModel.split("/").at(-1);
     const choices = this.catalog.flatMap((model) => [[model.id, model], ...(model.aliases ?? []).map((alias) => [alias, model])]);
     const known = choices.some(([name]) => name === named);
@@ -153,7 +169,7 @@ export class ModelStep {
     if (!known) this.draft.set({ baseModel: named ? "" : first });
     fill(this.choices, choices.map(([name, model]) => this.#choice(name, model)));
     if (named && !known) complain(this.choices, t("create.base.gone", { name: named }));
-    return this.#show();
+    this.#show();
   }
 
   #choice(name, model) {
