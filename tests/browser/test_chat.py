@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from visitors import HOSTILE, PHONE, Visitor, console, hindrances, needs_axe
 
 from endless_models import CONTEXT
@@ -185,6 +185,19 @@ def test_side_by_side_from_a_checkpoint(visitor: Visitor, server: Server, tuned:
     row.get_by_role("button", name="Actions").click()
     page.get_by_role("menuitem", name="Test").click()
     expect(page.get_by_label("Model", exact=True).locator("option:checked")).to_have_text(HOSTILE)
+
+
+def test_who_is_quick_waits_for_what_there_is_to_choose_from(visitor: Visitor, server: Server, tuned: str) -> None:
+    checkpoint = server.job(tuned)["tunedModel"]["checkpoints"][0]["endpoint"].removeprefix(f"{LOCATION}/")
+    page = visitor.open(console("chat"))
+    waiting: list[Route] = []
+    page.route("**/sintonia/v1/baseModels", lambda route: waiting.append(route))
+    with page.expect_request("**/sintonia/v1/baseModels"):
+        page.goto(visitor.url + chat(checkpoint))
+    page.get_by_role("button", name="Side by side").click()
+    for route in waiting:
+        route.continue_()
+    expect(page.get_by_label("Second model")).to_have_value(TINY)
 
 
 def test_the_settings_reach_the_model(visitor: Visitor) -> None:
