@@ -194,9 +194,11 @@ def test_who_is_quick_waits_for_what_there_is_to_choose_from(visitor: Visitor, s
     page.route("**/sintonia/v1/baseModels", lambda route: waiting.append(route))
     with page.expect_request("**/sintonia/v1/baseModels"):
         page.goto(visitor.url + chat(checkpoint))
-    page.get_by_role("button", name="Side by side").click()
+    beside = page.get_by_role("button", name="Side by side")
+    expect(beside).to_be_disabled()
     for route in waiting:
         route.continue_()
+    beside.click()
     expect(page.get_by_label("Second model")).to_have_value(TINY)
 
 

@@ -104,7 +104,7 @@ def test_pages_order_search_and_filter_are_kept(visitor: Visitor, many: str) -> 
 
 
 def test_cancelling_asks_first_and_names_are_copied(visit: Any, server: Server, tuned: str) -> None:
-    train = server.upload("gs://console/train-long.jsonl", shouting_rows(24))
+    train = server.upload("gs://console/train-long.jsonl", shouting_rows(240))
     job = server.create_job("tiny", train, epochCount=1000)
     page = visit(permissions=["clipboard-read", "clipboard-write"]).open(console())
     row = page.get_by_role("row").filter(has_text=job["name"].rpartition("/")[2])

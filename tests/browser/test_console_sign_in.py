@@ -144,8 +144,8 @@ def test_nothing_is_lost_when_a_session_ends(guest: Visitor, people: People) -> 
     sign_in(page, people.tuner)
     # What was asked for is asked again, and done.
     expect(page).to_have_url(guest.url + console("buckets/made-across-sessions", "research"))
-    end_sessions(guest)
     page.get_by_role("button", name="Upload files").first.wait_for()
+    end_sessions(guest)
     page.locator("input[type=file]").set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": b"text"})
     sign_in(page, people.tuner)
     expect(page.get_by_role("link", name="a.txt")).to_be_visible()

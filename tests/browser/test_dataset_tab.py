@@ -52,7 +52,7 @@ def waiting(server: Server) -> Iterator[str]:
         *shouting_rows(12),
     ]
     rows[6]["contents"][0]["parts"][0]["text"] = LONG * 40
-    busy = server.create_job("tiny", server.upload("gs://console/busy.jsonl", shouting_rows(8)), epochCount=1000)
+    busy = server.create_job("tiny", server.upload("gs://console/busy.jsonl", shouting_rows(400)), epochCount=1000)
     until(lambda: server.job(busy["name"])["state"] == "JOB_STATE_RUNNING", what="training", server=server)
     job = server.create_job("tiny", server.upload("gs://console/strange.jsonl", rows))["name"]
     phase = "TUNING_JOB_STATE_WAITING_FOR_CAPACITY"

@@ -78,7 +78,8 @@ def test_who_is_quick_waits_for_the_base_models(visitor: Visitor) -> None:
     page = visitor.open(CREATE)
     waiting: list[Route] = []
     page.route("**/sintonia/v1/baseModels", lambda route: waiting.append(route))
-    page.reload()
+    with page.expect_request("**/sintonia/v1/baseModels"):
+        page.reload()
     onward = page.get_by_role("button", name="Continue", exact=True)
     expect(onward).to_be_disabled()
     page.get_by_label("Name of the tuned model").press("Enter")

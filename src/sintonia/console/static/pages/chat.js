@@ -18,14 +18,13 @@ const asked = new URL(location.href).searchParams;
 // `laidAside` is what was being written when the last prompt was taken up again; null while none is edited.
 const chat = { targets: [], turns: [], running: null, laidAside: null };
 const choices = new Choices();
-const listing = choices.load();
 const views = new Map();
 const growing = new Set();
 let frame = 0;
 
 const settings = new Settings();
 const selects = ["chat.model", "chat.second"].map((key, i) => choices.select(t(key), (target) => choose(chat.targets.with(i, target))));
-const pair = button(t("chat.pair"), chooseHowMany, { symbol: "columns", "aria-pressed": "false" });
+const pair = button(t("chat.pair"), () => choose(chat.targets[1] ? [chat.targets[0]] : [chat.targets[0], choices.partner(chat.targets[0])]), { symbol: "columns", "aria-pressed": "false", disabled: true });
 const getCode = button(t("chat.code"), () => settings.valid() && showCode(requests()), { symbol: "code" });
 const clear = symbolButton("bin", t("chat.clear"), askToClear, { look: "" });
 const models = h("div", { class: "chat-models" }, selects.map(({ element }) => element));
@@ -49,11 +48,12 @@ async function begin() {
   if (known.length) open(known);
   else showComposer();
   try {
-    await listing;
+    await choices.load();
   } catch (error) {
     if (!known.length) return fill(place, h("div", { class: "card" }, errorState(error, () => location.reload())));
     toast(error.message, "bad");
   }
+  pair.disabled = !known.length && !choices.first;  // until now, nobody knew what to put beside a model
   if (known.length) return show();
   if (choices.first) return open([choices.first]);
   const more = [h("a", { class: "button", href: pageOf("baseModels") }, t("nav.baseModels"))];
@@ -75,13 +75,6 @@ function choose(targets) {
   chat.targets = targets;
   keep();
   show();
-}
-
-/** One model or two. What to put beside the one is known once it is known what there is. */
-async function chooseHowMany() {
-  await listing.catch(() => {});
-  const [first, second] = chat.targets;
-  if (first) choose(second ? [first] : [first, choices.partner(first)]);
 }
 
 function keep() {
