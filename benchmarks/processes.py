@@ -27,8 +27,10 @@ _LOOK_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that ended well: seconds on the clock, its highest resident memory in bytes, what it printed.
+    """A process that ended well: seconds on the clock, highest resident memory in bytes, what it printed.
 
+    The memory is the system's own record of the process; if it had children meanwhile, what all of them together were
+    seen to have, each shared page counted once, where that is more.
     ``others`` is the share of all cores that other processes used meanwhile: above a few per cent, times say little.
     """
 
@@ -54,9 +56,10 @@ def run(command: Sequence[str | Path], *, environment: Mapping[str, str] | None 
             cwd=ROOT,
             env={**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", **(environment or {})},
         )
-        peak = 0
+        peak = looks = 0
         while process.poll() is None:
-            peak = max(peak, peak_memory(process.pid))
+            peak = max(peak, peak_memory(process.pid), family_memory(process.pid) if looks % 10 == 0 else 0)
+            looks += 1
             time.sleep(_LOOK_SECONDS)
         seconds = time.monotonic() - begin
         others = _busy_seconds() - busy_before - (_used_by_children() - used_before)
@@ -70,6 +73,16 @@ def run(command: Sequence[str | Path], *, environment: Mapping[str, str] | None 
 def peak_memory(pid: int) -> int:
     """The highest resident memory that a live process had, in bytes; 0 if it is gone."""
     return _memory(pid, "VmHWM")
+
+
+def family_memory(pid: int) -> int:
+    """What a live process and its children have together, in bytes; 0 if it has none."""
+    try:
+        children = psutil.Process(pid).children(recursive=True)
+        processes = [psutil.Process(pid), *children] if children else []
+        return sum(process.memory_full_info().pss for process in processes)
+    except psutil.Error:  # one ended meanwhile
+        return 0
 
 
 def resident_memory(pid: int) -> int:

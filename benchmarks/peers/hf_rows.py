@@ -1,8 +1,8 @@
 """Rows to tokens by ``apply_chat_template``: run by ``benchmarks/datasets.py`` in the peers' environment.
 
-    hf_rows.py (plain|datasets) MODEL_DIR ROWS OUTPUT
+    hf_rows.py (plain|datasets|batched) MODEL_DIR ROWS OUTPUT
 
-Writes the prepared rows to OUTPUT and prints how many tokens are to be learnt.
+Prints how many tokens are to be learnt. What was prepared goes to OUTPUT, or into the files that ``datasets`` keeps.
 """
 
 from __future__ import annotations
@@ -17,19 +17,33 @@ kind, model_dir, rows, output = sys.argv[1:]
 tokenizer = AutoTokenizer.from_pretrained(model_dir)
 
 
+def messages_of(contents: list[dict[str, Any]]) -> list[dict[str, str]]:
+    roles = {"user": "user", "model": "assistant"}
+    return [
+        {"role": roles[turn["role"]], "content": "".join(part["text"] for part in turn["parts"])} for turn in contents
+    ]
+
+
 def prepared(row: dict[str, Any]) -> dict[str, Any]:
-    """The row as messages, with its count of tokens to learn: what the whole has more than the prompt.
+    """The row's tokens with the count of those to learn: what the whole has more than the prompt.
 
     The template writes a newline behind the answer that is never generated; it does not count.
     """
-    roles = {"user": "user", "model": "assistant"}
-    messages = [
-        {"role": roles[turn["role"]], "content": "".join(part["text"] for part in turn["parts"])}
-        for turn in row["contents"]
-    ]
+    messages = messages_of(row["contents"])
     prompt = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, return_dict=False)
     whole = tokenizer.apply_chat_template(messages, return_dict=False)
-    return {"messages": messages, "trained": len(whole) - len(prompt) - 1}
+    return {"input_ids": whole, "trained": len(whole) - len(prompt) - 1}
+
+
+def all_prepared(rows: dict[str, Any]) -> dict[str, Any]:
+    """The same of a batch."""
+    chats = [messages_of(contents) for contents in rows["contents"]]
+    prompts = tokenizer.apply_chat_template(
+        [messages[:-1] for messages in chats], add_generation_prompt=True, return_dict=False
+    )
+    wholes = tokenizer.apply_chat_template(chats, return_dict=False)
+    trained = [len(whole) - len(prompt) - 1 for whole, prompt in zip(wholes, prompts, strict=True)]
+    return {"input_ids": wholes, "trained": trained}
 
 
 if kind == "plain":
@@ -43,7 +57,10 @@ else:
     from datasets import disable_progress_bars, load_dataset
 
     disable_progress_bars()
-    dataset = load_dataset("json", data_files=rows, split="train").map(prepared, remove_columns=["contents"])
+    dataset = load_dataset("json", data_files=rows, split="train")
+    if kind == "datasets":
+        dataset = dataset.map(prepared, remove_columns=["contents"])
+    else:
+        dataset = dataset.map(all_prepared, batched=True, num_proc=2, remove_columns=["contents"])
     trained = sum(dataset["trained"])
-    dataset.remove_columns(["trained"]).to_json(output)
 print(trained)

@@ -118,6 +118,7 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         settings.logs_dir,
         settings.buckets_dir,
         settings.validations_dir,
+        settings.prepared_dir,
     ):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.database)
@@ -145,7 +146,13 @@ def build(settings: Settings, *, address: str = "", grpc_server: GrpcServer | No
         default_max_output_tokens=settings.default_max_output_tokens,
     )
     ledger = JobLedger(database, settings.lease_seconds)
-    datasets = DatasetProcess(catalog=catalog, storage=storage.config)
+    datasets = DatasetProcess(
+        catalog=catalog,
+        storage=storage.config,
+        processes=settings.dataset_processes,
+        prepared_dir=settings.prepared_dir,
+        prepared_bytes=settings.prepared_bytes,
+    )
     validations = DatasetValidations(
         folder=settings.validations_dir,
         database=database,

@@ -110,6 +110,16 @@ class Settings(BaseModel):
     training_threads: int = Field(
         default_factory=_all_cores, ge=1, description="CPU threads of a trainer; default: all cores"
     )
+    dataset_processes: int = Field(
+        default_factory=lambda: min(_all_cores(), 8),
+        ge=1,
+        description="processes that read a large dataset together; default: one a core, 8 at most",
+    )
+    prepared_bytes: int = Field(
+        default=8 * 2**30,
+        ge=0,
+        description="what prepared datasets may take in home, so that one that is tuned on again is not read again",
+    )
     serving_threads: int = Field(
         default_factory=_all_cores, ge=1, description="CPU threads of an inference engine; default: all cores"
     )
@@ -254,6 +264,10 @@ class Settings(BaseModel):
     @property
     def validations_dir(self) -> Path:
         return self.home / "validations"
+
+    @property
+    def prepared_dir(self) -> Path:
+        return self.home / "prepared"
 
     @property
     def logs_dir(self) -> Path:

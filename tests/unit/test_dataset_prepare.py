@@ -226,11 +226,14 @@ def test_a_finished_job_is_not_done_again_but_a_new_order_is(place: Workplace) -
 def test_killed_in_the_middle_and_run_again_it_ends_the_same(place: Workplace) -> None:
     place.put("train.jsonl", (row(i, words=i % 20) for i in range(ROWS)))
     place.order()
-    draft = place.run.data / ".train.jsonl.partial"
+
+    def rows_written() -> int:
+        return sum(file.stat().st_size for file in place.run.data.glob(".sets/.partial-*/rows.jsonl"))
+
     for reached in (
         lambda: (place.run.data / "prepare.lock").exists(),
         lambda: progress_file(place.run).exists(),
-        lambda: draft.exists() and draft.stat().st_size > 500_000,
+        lambda: rows_written() > 500_000,
     ):
         process = place.start()
         while not reached():

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sintonia.datasets.kept_rows import HEAD_ROWS, RowFiles, RowWriter, first_rows, read_kept_rows, whole_rows
+from sintonia.datasets.chunks import row_document
+from sintonia.datasets.kept_rows import (
+    HEAD_ROWS,
+    RowFiles,
+    RowWriter,
+    copy_first,
+    first_rows,
+    read_kept_rows,
+    whole_rows,
+)
 from sintonia.resources.content import Content, Conversation, Part
 from sintonia.runs.layout import RunDirectory
 
@@ -14,14 +23,12 @@ def conversation(text: str) -> Conversation:
     return Conversation(contents=turns)
 
 
-def write(files: RowFiles, rows: dict[int, str], *, most: int | None = None, cut: bool = False) -> None:
+def write(files: RowFiles, rows: dict[int, str]) -> None:
     files.rows.parent.mkdir(parents=True, exist_ok=True)
     with files.rows.open("wb") as stream, files.index.open("wb") as index:
-        writer = RowWriter(stream, index, most=most)
+        writer = RowWriter(stream, index)
         for number, text in rows.items():
-            writer.add(conversation(text), number=number, line=2 * number)
-        if cut:
-            writer.cut()
+            writer.add(row_document(conversation(text)), number=number, line=2 * number)
 
 
 def numbers(run: RunDirectory, start: int, limit: int = 3) -> tuple[list[int], int | None, int | None]:
@@ -57,17 +64,18 @@ def test_a_head_is_cut_to_what_was_written_whole(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     rows = {n: f"row {n}" for n in range(1, HEAD_ROWS + 20)}
     head = first_rows(run, "validation")
-    for options in ({"cut": True}, {"most": HEAD_ROWS}):
-        write(head, rows, **options)  # type: ignore[arg-type]
-        page = read_kept_rows(run, "validation", start=HEAD_ROWS, limit=5)
-        assert (page.kept, page.last, page.after, [row.number for row in page.rows]) == (
-            HEAD_ROWS,
-            HEAD_ROWS,
-            None,
-            [HEAD_ROWS],
-        )
-        assert head.rows.read_bytes().count(b"\n") == HEAD_ROWS
-    write(head, {1: "one"}, cut=True)
+    write(whole_rows(run, "training"), rows)
+    copy_first(whole_rows(run, "training"), head)
+    page = read_kept_rows(run, "validation", start=HEAD_ROWS, limit=5)
+    assert (page.kept, page.last, page.after, [row.number for row in page.rows]) == (
+        HEAD_ROWS,
+        HEAD_ROWS,
+        None,
+        [HEAD_ROWS],
+    )
+    assert head.rows.read_bytes().count(b"\n") == HEAD_ROWS
+    write(whole_rows(run, "training"), {1: "one"})
+    copy_first(whole_rows(run, "training"), head)
     assert read_kept_rows(run, "validation", start=1, limit=5).kept == 1
 
 

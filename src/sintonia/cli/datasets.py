@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,9 +23,9 @@ from sintonia.cli.watch import duration
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sintonia.datasets.chunks import ChunkOutcome
     from sintonia.datasets.examine import Source
     from sintonia.datasets.kept_rows import KeptRow
-    from sintonia.resources.content import Conversation
     from sintonia.resources.datasets import Dataset, DatasetProgress
 
 Json = dict[str, Any]
@@ -139,11 +140,14 @@ class _FirstRows:
         self._most = most
         self.rows: list[KeptRow] = []
 
-    def add(self, conversation: Conversation, *, number: int, line: int) -> None:
-        from sintonia.datasets.kept_rows import KeptRow
+    def keep(self, outcome: ChunkOutcome, before: int) -> None:
+        import json
 
-        if len(self.rows) < self._most:
-            self.rows.append(KeptRow(number, line, conversation))
+        from sintonia.datasets.kept_rows import KeptRow
+        from sintonia.resources.content import Conversation
+
+        for row, line, document in islice(outcome.numbered(before), self._most - len(self.rows)):
+            self.rows.append(KeptRow(row, line, Conversation.from_wire(json.loads(document))))
 
 
 def _validate_here(
@@ -153,18 +157,18 @@ def _validate_here(
     import os
 
     from sintonia.base_models import Catalog
+    from sintonia.datasets.chunks import Reader
     from sintonia.datasets.estimate import estimate, has_gpu
-    from sintonia.datasets.examine import ProgressTeller, Reader, examine, held_to_limits
+    from sintonia.datasets.examine import ProgressTeller, examine, held_to_limits
     from sintonia.datasets.row_views import row_view
-    from sintonia.model_families import open_family
+    from sintonia.datasets.workers import Workers
     from sintonia.resources.datasets import DatasetValidation
     from sintonia.settings import Settings
 
     settings = Settings.load(home=home)
     catalog = Catalog.load(cache=settings.cache, entries=settings.base_models, aliases=settings.aliases)
     entry = catalog.find(base_model or next(iter(catalog.entries)))
-    family = open_family(entry.family, catalog.directory(entry))
-    reader = Reader(family, entry.id, catalog.max_example_tokens(entry))
+    reader = Reader(entry.family, catalog.directory(entry), entry.id, catalog.max_example_tokens(entry))
     sources = [_source("training", dataset)]
     if validation is not None:
         sources.append(_source("validation", validation))
@@ -174,9 +178,9 @@ def _validate_here(
 
     teller = ProgressTeller(tell, sum(source.size for source in sources))
     firsts = [_FirstRows(show) for _ in sources]
-    with Path(os.devnull).open("wb") as report:
+    with Path(os.devnull).open("wb") as report, Workers(reader, processes=settings.dataset_processes) as workers:
         reports = [
-            examine(source, reader, progress=teller, report=report, rows=first)
+            examine(source, workers, progress=teller, report=report, keep=first.keep if show else None)
             for source, first in zip(sources, firsts, strict=True)
         ]
     training = reports[0]
@@ -199,6 +203,7 @@ def _validate_here(
         ),
     ).to_wire()
     if show:
+        family = reader.open()
         views = [[row_view(row, family).to_wire() for row in first.rows] for first in firsts]
         told["rows"] = dict(zip(DATASETS, views, strict=False))
     return told

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from sintonia.base_models import Catalog
@@ -30,11 +31,19 @@ class DatasetProcess:
     Args:
         catalog: knows the base models whose tokenizers read.
         storage: where datasets lie.
+        processes: how many may read a large file together.
+        prepared_dir: where what was read is kept for the next time.
+        prepared_bytes: what it may take there; 0: nothing is kept.
     """
 
-    def __init__(self, *, catalog: Catalog, storage: StorageConfig) -> None:
+    def __init__(
+        self, *, catalog: Catalog, storage: StorageConfig, processes: int, prepared_dir: Path, prepared_bytes: int
+    ) -> None:
         self._catalog = catalog
         self._storage = storage
+        self._processes = processes
+        self._prepared_dir = prepared_dir if prepared_bytes else None
+        self._prepared_bytes = prepared_bytes
 
     async def prepare(
         self,
@@ -66,6 +75,9 @@ class DatasetProcess:
                 model_dir=self._catalog.directory(entry),
                 max_example_tokens=self._catalog.max_example_tokens(entry),
                 keep_rows=keep_rows,
+                processes=self._processes,
+                prepared_dir=self._prepared_dir,
+                prepared_bytes=self._prepared_bytes,
             ),
         )
         run.logs.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""One dataset file, row by row: every line checked and rendered, tokens counted, what is wrong told.
+"""One dataset file: what its chunks gave put together, every bad line told, limits kept.
 
 Knows neither run directories nor buckets: a source is whatever can be opened, so that the same verdict is given to a
 job's dataset and to a file that nobody has uploaded yet.
@@ -11,19 +11,15 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
-from sintonia.datasets.lines import Line, read_lines
-from sintonia.datasets.row_errors import RowError
-from sintonia.datasets.rows import parse_row
+from sintonia.datasets.chunks import ChunkOutcome, chunks_of
+from sintonia.datasets.lines import read_lines
 from sintonia.datasets.statistics import DatasetStatistics
-from sintonia.errors import InvalidArgument
-from sintonia.model_families import ModelFamily
-from sintonia.resources.content import Conversation
+from sintonia.datasets.workers import Workers
 from sintonia.resources.datasets import BadLine, Dataset, DatasetProgress, DatasetReport
 
 BAD_LINES_TOLD = 100
-EXCERPT_CHARACTERS = 300
 DROPPED_SHARE = 0.1
 PROGRESS_SECONDS = 1.0
 
@@ -34,34 +30,16 @@ VALIDATION_SHARE = 0.3
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset file. ``uri`` is what people know it by; what ``open`` gives can seek; ``version`` is its content's."""
+    """A dataset file. ``uri`` is what people know it by; what ``open`` gives can seek."""
 
     dataset: Dataset
     uri: str
     size: int
     open: Callable[[], BinaryIO]
-    version: str = ""
 
     @property
     def title(self) -> str:
         return f"the {self.dataset} dataset {self.uri}"
-
-
-@dataclass(frozen=True)
-class Reader:
-    """The base model as datasets see it; longer examples than ``max_example_tokens`` are dropped."""
-
-    family: ModelFamily
-    base_model: str
-    max_example_tokens: int
-
-
-class RowTaker(Protocol):
-    """Gets the examples to learn from, as they are found."""
-
-    def add(self, conversation: Conversation, *, number: int, line: int) -> None:
-        """``number`` counts all rows of the file from 1, ``line`` its lines."""
-        ...
 
 
 @dataclass
@@ -74,13 +52,20 @@ class ProgressTeller:
     bad_rows: int = 0
     _told: float = field(default=float("-inf"))
 
-    def look(self, source: Source, stream: BinaryIO, rows: int, *, at_once: bool = False) -> None:
-        if not at_once and time.monotonic() - self._told < PROGRESS_SECONDS:
-            return
+    def look(self, source: Source, stream: BinaryIO, rows: int) -> None:
+        if time.monotonic() - self._told >= PROGRESS_SECONDS:
+            self._tell(source, stream.tell(), rows)
+
+    def ended(self, source: Source, rows: int) -> None:
+        """The whole file is read."""
+        self._tell(source, source.size, rows)
+        self.bytes_before += source.size
+
+    def _tell(self, source: Source, position: int, rows: int) -> None:
         self._told = time.monotonic()
         progress = DatasetProgress(
             dataset=source.dataset,
-            bytes_read=self.bytes_before + (source.size if at_once else stream.tell()),
+            bytes_read=self.bytes_before + position,
             bytes_total=self.bytes_total,
             rows=rows,
             bad_rows=self.bad_rows,
@@ -89,14 +74,20 @@ class ProgressTeller:
 
 
 def examine(
-    source: Source, reader: Reader, *, progress: ProgressTeller, report: BinaryIO, rows: RowTaker
+    source: Source,
+    workers: Workers,
+    *,
+    progress: ProgressTeller,
+    report: BinaryIO,
+    keep: Callable[[ChunkOutcome, int], None] | None = None,
 ) -> DatasetReport:
     """Read the whole file.
 
     Args:
         report: gets every bad or dropped line, one JSON object a line.
+        keep: gets the kept examples, chunk by chunk, and how many rows were before; None if nobody wants them.
     """
-    return _Examination(source, reader, progress, report).run(rows)
+    return _Examination(source, workers, progress, report).run(keep)
 
 
 def held_to_limits(validation: DatasetReport, training: DatasetReport) -> DatasetReport:
@@ -117,8 +108,8 @@ def held_to_limits(validation: DatasetReport, training: DatasetReport) -> Datase
 
 
 class _Examination:
-    def __init__(self, source: Source, reader: Reader, progress: ProgressTeller, report: BinaryIO) -> None:
-        self._source, self._reader = source, reader
+    def __init__(self, source: Source, workers: Workers, progress: ProgressTeller, report: BinaryIO) -> None:
+        self._source, self._workers = source, workers
         self._progress, self._report = progress, report
         self._statistics = DatasetStatistics()
         self._rows = 0
@@ -127,17 +118,16 @@ class _Examination:
         self._bad_lines: list[BadLine] = []
         self._categories: Counter[str] = Counter()
 
-    def run(self, rows: RowTaker) -> DatasetReport:
+    def run(self, keep: Callable[[ChunkOutcome, int], None] | None) -> DatasetReport:
         source = self._source
         with source.open() as stream:
-            for line in read_lines(stream):
-                self._rows += 1
-                conversation = self._check(line)
-                if conversation is not None:
-                    rows.add(conversation, number=self._rows, line=line.number)
+            chunks = chunks_of(read_lines(stream))
+            for outcome in self._workers.examine(chunks, size=source.size, keep=keep is not None):
+                if keep is not None:
+                    keep(outcome, self._rows)
+                self._take_in(outcome)
                 self._progress.look(source, stream, self._rows)
-            self._progress.look(source, stream, self._rows, at_once=True)
-        self._progress.bytes_before += source.size
+        self._progress.ended(source, self._rows)
         return DatasetReport(
             uri=source.uri,
             rows=self._rows,
@@ -153,56 +143,30 @@ class _Examination:
             statistics=self._statistics.result(),
         )
 
-    def _check(self, line: Line) -> Conversation | None:
-        """The line's conversation if it is to be learnt from; what is wrong with it is noted otherwise."""
-        family = self._reader.family
-        row = parse_row(line.content, family.modalities) if isinstance(line.content, str) else line.content
-        if isinstance(row, RowError):
-            self._note_bad(line, row)
-            return None
-        try:
-            examples = family.render_training(row)
-        except InvalidArgument as error:
-            self._note_bad(line, RowError("not_renderable", f"cannot be put to this base model: {error.message}"))
-            return None
-        trained = sum(example.trained_count for example in examples)
-        if not trained:
-            self._note_bad(line, RowError("missing_text", "has nothing to learn: no token of a model turn"))
-            return None
-        longest = max(map(len, examples))
-        if longest > self._reader.max_example_tokens:
-            self._note_dropped(line, longest)
-            return None
-        self._longest = max(self._longest, longest)
-        self._statistics.add(row, input_tokens=sum(map(len, examples)) - trained, output_tokens=trained)
-        return row
-
-    def _note_bad(self, line: Line, error: RowError) -> None:
-        self._bad_count += 1
-        self._progress.bad_rows += 1
-        told = self._write_report(line, error.category, error.reason)
-        if self._bad_count <= BAD_LINES_TOLD:
-            self._bad_lines.append(told)
-
-    def _note_dropped(self, line: Line, tokens: int) -> None:
-        limit = self._reader.max_example_tokens
-        reason = f"has {tokens:,} tokens; at most {limit:,} are taken by base model {self._reader.base_model}"
-        self._statistics.drop(self._rows, f"Example {self._rows} (line {line.number}) {reason}.")
-        self._write_report(line, "dropped", reason)
-
-    def _write_report(self, line: Line, category: str, reason: str) -> BadLine:
-        told = BadLine(
-            dataset=self._source.dataset,
-            uri=self._source.uri,
-            line=line.number,
-            example=self._rows,
-            category=category,
-            reason=reason,
-            excerpt=_excerpt(line.content) if isinstance(line.content, str) else None,
-        )
-        self._categories[category] += 1
-        self._report.write(json.dumps(told.to_wire(), ensure_ascii=False).encode() + b"\n")
-        return told
+    def _take_in(self, outcome: ChunkOutcome) -> None:
+        for verdict in outcome.verdicts:
+            example = self._rows + verdict.row
+            if verdict.category == "dropped":
+                self._statistics.drop(example, f"Example {example} (line {verdict.line}) {verdict.reason}.")
+            else:
+                self._bad_count += 1
+                self._progress.bad_rows += 1
+            told = BadLine(
+                dataset=self._source.dataset,
+                uri=self._source.uri,
+                line=verdict.line,
+                example=example,
+                category=verdict.category,
+                reason=verdict.reason,
+                excerpt=verdict.excerpt,
+            )
+            self._categories[verdict.category] += 1
+            if verdict.category != "dropped" and self._bad_count <= BAD_LINES_TOLD:
+                self._bad_lines.append(told)
+            write_report_line(self._report, told)
+        self._rows += outcome.rows
+        self._longest = max(self._longest, outcome.longest)
+        self._statistics.merge(outcome.statistics)
 
     def _problem(self) -> str | None:
         title = self._source.title
@@ -223,5 +187,5 @@ class _Examination:
         return None
 
 
-def _excerpt(text: str) -> str:
-    return text if len(text) <= EXCERPT_CHARACTERS else text[:EXCERPT_CHARACTERS] + "…"
+def write_report_line(report: BinaryIO, told: BadLine) -> None:
+    report.write(json.dumps(told.to_wire(), ensure_ascii=False).encode() + b"\n")

@@ -32,6 +32,9 @@ class PrepareSpec(BaseModel):
     model_dir: Path
     max_example_tokens: int = Field(gt=0, description="longer examples are dropped")
     keep_rows: bool = Field(default=True, description="false: only the verdict is wanted, and a few rows to look at")
+    processes: int = Field(default=1, gt=0, description="how many may read a large file together")
+    prepared_dir: Path | None = Field(default=None, description="where prepared sets are kept; None: nowhere")
+    prepared_bytes: int = Field(default=0, ge=0, description="what they may take there")
 
 
 class PrepareResult(BaseModel):

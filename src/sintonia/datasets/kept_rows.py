@@ -12,6 +12,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,32 +53,24 @@ def first_rows(run: RunDirectory, dataset: Dataset) -> RowFiles:
 
 
 class RowWriter:
-    """Writes both files of rows; all of them, or the first ``most``."""
+    """Writes both files of rows."""
 
-    def __init__(self, rows: BinaryIO, index: BinaryIO, *, most: int | None = None) -> None:
+    def __init__(self, rows: BinaryIO, index: BinaryIO) -> None:
         self._rows, self._index = rows, index
-        self._most = most
-        self._kept = 0
         self._size = 0
-        self._head_size = 0
 
-    def add(self, conversation: Conversation, *, number: int, line: int) -> None:
+    def add(self, document: bytes, *, number: int, line: int) -> None:
         """Rows come in the order of their numbers, which count every row of the file from 1, the bad ones too."""
-        if self._kept == self._most:
-            return
-        row = json.dumps(conversation.to_wire(), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         self._index.write(_ENTRY.pack(number, line, self._size))
-        self._rows.write(row)
-        self._kept += 1
-        self._size += len(row)
-        if self._kept == HEAD_ROWS:
-            self._head_size = self._size
+        self._rows.write(document)
+        self._size += len(document)
 
-    def cut(self) -> None:
-        """Keep no more than the first hundred; nothing is added after this."""
-        if self._kept > HEAD_ROWS:
-            self._rows.truncate(self._head_size)
-            self._index.truncate(HEAD_ROWS * _ENTRY.size)
+
+def copy_first(files: RowFiles, copy: RowFiles) -> None:
+    """Make ``copy`` of the first hundred rows."""
+    with files.index.open("rb") as index, files.rows.open("rb") as rows:
+        copy.rows.write_bytes(b"".join(islice(rows, HEAD_ROWS)))
+        copy.index.write_bytes(index.read(HEAD_ROWS * _ENTRY.size))
 
 
 @dataclass(frozen=True)

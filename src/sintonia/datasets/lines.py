@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from sintonia.datasets.encodings import DAMAGED_GZIP, as_utf8, no_text
 from sintonia.datasets.json_array import split_array
@@ -19,8 +18,7 @@ MAX_LINE_BYTES = 64 * 2**20
 _CHUNK = 2**18
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line that is not blank: its text, or what kept it from being read."""
 
     number: int

@@ -8,12 +8,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from sintonia.datasets.examine import ProgressTeller, Reader, Source, examine, held_to_limits
+from sintonia.datasets.chunks import Reader
+from sintonia.datasets.examine import ProgressTeller, held_to_limits
 from sintonia.datasets.handover import (
     PrepareResult,
     PrepareSpec,
@@ -24,12 +26,12 @@ from sintonia.datasets.handover import (
     result_file,
     spec_digest,
 )
-from sintonia.datasets.kept_rows import HEAD_ROWS, RowWriter, first_rows, whole_rows
+from sintonia.datasets.set_work import SetWork, discard_rows, hand_over, own_sets
+from sintonia.datasets.workers import Workers
 from sintonia.errors import ApiError, InvalidArgument, NotFound
-from sintonia.model_families import open_family
 from sintonia.resources.datasets import DATASETS, Dataset, DatasetProgress, DatasetReport
 from sintonia.runs.layout import RunDirectory, sync_directory, write_atomically
-from sintonia.storage import Storage
+from sintonia.storage import OpenObject, Storage
 
 
 def prepare(run: RunDirectory) -> PrepareResult:
@@ -52,38 +54,33 @@ def prepare(run: RunDirectory) -> PrepareResult:
 
 
 def _prepare_sets(run: RunDirectory, spec: PrepareSpec, digest: str) -> PrepareResult:
-    def find(dataset: Dataset, uri: str) -> Source:
+    def find(dataset: Dataset, uri: str) -> OpenObject:
         """What is there now is what will be read, however long the other set takes."""
         try:
-            opened = storage.open(uri, project=spec.project)
+            return storage.open(uri, project=spec.project)
         except NotFound as error:
             raise NotFound(f"The {dataset} dataset {uri} cannot be read: {error.message}.") from None
-        return Source(dataset, uri, opened.found.size, lambda: opened.stream, opened.found.version)
 
     for dataset in DATASETS:
-        whole_rows(run, dataset).remove()
-        first_rows(run, dataset).remove()
+        discard_rows(run, dataset)
     storage = Storage(spec.storage)
-    sources = [find("training", spec.training_dataset_uri)]
-    if spec.validation_dataset_uri is not None:
-        sources.append(find("validation", spec.validation_dataset_uri))
-    reader = Reader(open_family(spec.family, spec.model_dir), spec.base_model, spec.max_example_tokens)
+    wanted: list[tuple[Dataset, str, OpenObject]] = []
+    for dataset, uri in _uris(spec).items():
+        wanted.append((dataset, uri, find(dataset, uri)))
+    reader = Reader(spec.family, spec.model_dir, spec.base_model, spec.max_example_tokens)
     progress = ProgressTeller(
-        lambda told: _write_progress(progress_file(run), told), sum(source.size for source in sources)
+        lambda told: _write_progress(progress_file(run), told), sum(found.found.size for _, _, found in wanted)
     )
     told: list[DatasetReport] = []
-    with _Draft(report_file(run)) as report:
-        for source in sources:
-            files = whole_rows(run, source.dataset)
-            with _Draft(files.rows) as rows, _Draft(files.index) as index:
-                writer = RowWriter(rows.stream, index.stream, most=None if spec.keep_rows else HEAD_ROWS)
-                found = examine(source, reader, progress=progress, report=report.stream, rows=writer)
-                told.append(held_to_limits(found, told[0]) if told else found)
-                if told[-1].problem or not spec.keep_rows:
-                    # Nobody shall train on them.
-                    writer.cut()
-                    head = first_rows(run, source.dataset)
-                    rows.path, index.path = head.rows, head.index
+    with Workers(reader, processes=spec.processes) as workers, _Draft(report_file(run)) as report:
+        work = SetWork(run, spec, workers, progress, report.stream)
+        for dataset, uri, found in wanted:
+            with work.prepared(dataset, uri, found) as prepared:
+                verdict = held_to_limits(prepared.report, told[0]) if told else prepared.report
+                told.append(verdict)
+                if prepared.directory is not None:
+                    hand_over(prepared.directory, run, dataset, whole=spec.keep_rows and not verdict.problem)
+    shutil.rmtree(own_sets(run), ignore_errors=True)
     problems = [report.problem for report in told if report.problem]
     return PrepareResult(
         ok=not problems,
@@ -92,8 +89,13 @@ def _prepare_sets(run: RunDirectory, spec: PrepareSpec, digest: str) -> PrepareR
         message="\n".join(problems) or None,
         train=told[0],
         validation=told[1] if len(told) > 1 else None,
-        versions={source.dataset: source.version for source in sources},
+        versions={dataset: found.found.version for dataset, _, found in wanted},
     )
+
+
+def _uris(spec: PrepareSpec) -> dict[Dataset, str]:
+    validation: dict[Dataset, str] = {"validation": spec.validation_dataset_uri} if spec.validation_dataset_uri else {}
+    return {"training": spec.training_dataset_uri, **validation}
 
 
 def _write_progress(path: Path, progress: DatasetProgress) -> None:
@@ -110,13 +112,13 @@ def _only_process(path: Path) -> Iterator[None]:
 
 
 class _Draft:
-    """A file that appears at ``path``, durable, only when the block has ended well; until then it may be given another.
+    """A file that appears at ``path``, durable, only when the block has ended well.
 
     Safe for one process at a time: a draft left by a killed one is written anew.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._path = path
         self._draft = path.with_name(f".{path.name}.partial")
 
     def __enter__(self) -> _Draft:
@@ -129,7 +131,7 @@ class _Draft:
                 self.stream.flush()
                 os.fsync(self.stream.fileno())
         if kind is None:
-            self._draft.replace(self.path)
-            sync_directory(self.path.parent)
+            self._draft.replace(self._path)
+            sync_directory(self._path.parent)
         else:
             self._draft.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import chain
 
 from sintonia.resources.content import Content, Conversation, Part
 from sintonia.resources.tuning import DatasetBucket, DatasetDistribution, SupervisedTuningDataStats
@@ -33,7 +34,7 @@ class DatasetStatistics:
         self.output_tokens: Counter[int] = Counter()
         self.messages: Counter[int] = Counter()
         self._characters = 0
-        self._samples: list[Content] = []
+        self._samples: list[list[Content]] = []
         self._dropped_indices: list[int] = []
         self.dropped_reasons: list[str] = []
 
@@ -46,8 +47,7 @@ class DatasetStatistics:
         system = [conversation.system_instruction] if conversation.system_instruction else []
         self._characters += sum(len(turn.text) for turn in [*system, *conversation.contents])
         if self.examples <= SAMPLE_EXAMPLES:
-            room = SAMPLE_TURNS - len(self._samples)
-            self._samples += [_shortened(turn) for turn in conversation.contents[:room]]
+            self._samples.append([_shortened(turn) for turn in conversation.contents[:SAMPLE_TURNS]])
 
     def drop(self, index: int, reason: str) -> None:
         """An example that is left out; ``index`` counts examples from 1. The first hundred are told one by one."""
@@ -55,6 +55,15 @@ class DatasetStatistics:
         if self.dropped <= MAX_DROPPED_TOLD:
             self._dropped_indices.append(index)
             self.dropped_reasons.append(reason)
+
+    def merge(self, later: DatasetStatistics) -> None:
+        """Count in the examples of ``later``, which come behind these; what it dropped is not taken."""
+        self.examples += later.examples
+        self.input_tokens.update(later.input_tokens)
+        self.output_tokens.update(later.output_tokens)
+        self.messages.update(later.messages)
+        self._characters += later._characters
+        self._samples = (self._samples + later._samples)[:SAMPLE_EXAMPLES]
 
     @property
     def tokens(self) -> int:
@@ -73,7 +82,7 @@ class DatasetStatistics:
             user_input_token_distribution=distribution(self.input_tokens, billable=True),
             user_output_token_distribution=distribution(self.output_tokens, billable=True),
             user_message_per_example_distribution=distribution(self.messages),
-            user_dataset_examples=self._samples,
+            user_dataset_examples=list(chain.from_iterable(self._samples))[:SAMPLE_TURNS],
             total_truncated_example_count=self.dropped,
             truncated_example_indices=self._dropped_indices,
             dropped_example_reasons=self.dropped_reasons,

@@ -36,4 +36,19 @@ def shared_family(name: str, model_dir: Path) -> ModelFamily:
     return open_family(name, model_dir)
 
 
-__all__ = ["FAMILIES", "ModelFamily", "RenderedExample", "Segment", "TextStream", "open_family", "shared_family"]
+def read_files(model_dir: Path) -> dict[str, bytes]:
+    """All files of ``model_dir`` that a family may read, by name: tokenizer, templates, configuration."""
+    found = [path for pattern in ("*.json", "*.jinja", "*/*.jinja") for path in model_dir.glob(pattern)]
+    return {str(path.relative_to(model_dir)): path.read_bytes() for path in sorted(found) if path.is_file()}
+
+
+__all__ = [
+    "FAMILIES",
+    "ModelFamily",
+    "RenderedExample",
+    "Segment",
+    "TextStream",
+    "open_family",
+    "read_files",
+    "shared_family",
+]

@@ -23,6 +23,7 @@ from sintonia.model_families.base import RenderedExample, Segment
 from sintonia.model_families.messages import Chat, Message, chat_of
 from sintonia.model_families.templates import ChatTemplates
 from sintonia.model_families.token_bytes import TokenBytes
+from sintonia.model_families.words import Words, encode_whole
 from sintonia.resources.base import JsonObject
 from sintonia.resources.content import Content, Conversation, Part
 from sintonia.resources.functions import FunctionCall, FunctionDeclaration, FunctionResponse
@@ -205,8 +206,14 @@ class ChatTemplateFamily:
         return both != first + self._encode_plain("a")
 
     def _encode_plain(self, text: str) -> list[int]:
-        # As a batch, which leaves other threads their turn, as ``encode`` does not.
-        return list(self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids)
+        return self._words.encode(text) if self._words else encode_whole(self._tokenizer, text)
+
+    @cached_property
+    def _words(self) -> Words | None:
+        try:
+            return Words(self._tokenizer)
+        except ValueError:
+            return None
 
     def _refuse_endless(self, text: str, most: int | None) -> None:
         """A text far beyond what a model reads is not made into tokens at once: a megabyte takes 140 MB meanwhile.

@@ -36,6 +36,15 @@ class RunDirectory:
         return self.data / "validation.jsonl"
 
     @property
+    def train_tokens(self) -> Path:
+        """The training rows as tokens (``runs.tokens``); missing in runs that were prepared without."""
+        return self.data / "train.tokens"
+
+    @property
+    def validation_tokens(self) -> Path:
+        return self.data / "validation.tokens"
+
+    @property
     def events(self) -> Path:
         """``attempt-0001.jsonl`` and on: one append-only file for each start of the trainer."""
         return self.path / "events"

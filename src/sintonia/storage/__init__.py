@@ -14,6 +14,7 @@ from sintonia.storage.objects import (
 )
 from sintonia.storage.places import Place, read_places
 from sintonia.storage.storage import Storage, StorageConfig
+from sintonia.storage.stores import OpenObject
 from sintonia.storage.streams import ObjectReader, ObjectWriter
 from sintonia.storage.uploads import UploadAppender
 from sintonia.storage.uri import ObjectUri
@@ -27,6 +28,7 @@ __all__ = [
     "ObjectReader",
     "ObjectUri",
     "ObjectWriter",
+    "OpenObject",
     "Place",
     "Preconditions",
     "Storage",

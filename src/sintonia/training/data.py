@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sintonia.errors import FailedPrecondition
-from sintonia.model_families import ModelFamily, RenderedExample
+from sintonia.model_families import ModelFamily
 from sintonia.resources.content import Conversation
+from sintonia.runs.tokens import TokenColumns, digest_of, map_tokens
 
 
 @dataclass(frozen=True)
@@ -35,30 +34,22 @@ class Example:
 
 
 class TokenisedRows:
-    """Rows of one or more examples each, stored flat: 5 bytes a token."""
+    """Rows of one or more examples each, in four flat columns (``runs.tokens``), which may be files on disk."""
 
-    def __init__(self) -> None:
-        self._tokens = array("i")
-        self._trained = array("b")
-        self._example_ends = array("q", [0])
-        self._row_ends = array("q", [0])
+    def __init__(self, columns: Mapping[str, Any], digest: str) -> None:
+        """
+        Args:
+            digest: the same for the same tokens in the same rows, and for those only.
+        """
+        self._tokens = np.frombuffer(columns["tokens"], dtype=np.int32)
+        self._trained = np.frombuffer(columns["trained"], dtype=np.bool_)
+        self._example_ends = np.frombuffer(columns["example_ends"], dtype=np.int64)
+        self._row_ends = np.frombuffer(columns["row_ends"], dtype=np.int64)
+        self.digest = digest
 
-    def append(self, rendered: Iterable[RenderedExample]) -> bool:
-        """Add a row. False, and nothing is added, if it has no token to learn."""
-        before = len(self._example_ends)
-        for example in rendered:
-            mask = example.trained_mask
-            # What follows the last target teaches nothing.
-            length = max((i + 1 for i, trained in enumerate(mask) if trained), default=0)
-            if length < 2:
-                continue
-            self._tokens.extend(example.token_ids[:length])
-            self._trained.extend(mask[:length])
-            self._example_ends.append(len(self._tokens))
-        if len(self._example_ends) == before:
-            return False
-        self._row_ends.append(len(self._example_ends) - 1)
-        return True
+    @classmethod
+    def of(cls, columns: TokenColumns) -> TokenisedRows:
+        return cls(vars(columns), digest_of(columns))
 
     def __len__(self) -> int:
         return len(self._row_ends) - 1
@@ -70,7 +61,7 @@ class TokenisedRows:
     @property
     def longest(self) -> int:
         """Tokens of the longest example; 0 if there is none."""
-        return max((end - start for start, end in pairwise(self._example_ends)), default=0)
+        return int(np.diff(self._example_ends).max(initial=0))
 
     def row(self, index: int) -> list[Example]:
         return [self._example(i) for i in range(self._row_ends[index], self._row_ends[index + 1])]
@@ -79,31 +70,35 @@ class TokenisedRows:
         """All of them, in file order."""
         return (self._example(i) for i in range(len(self._example_ends) - 1))
 
-    def digest(self) -> str:
-        """The same for the same tokens in the same rows, and for those only."""
-        state = sha256()
-        for column in (self._tokens, self._trained, self._example_ends, self._row_ends):
-            state.update(len(column).to_bytes(8, "little"))
-            state.update(column)
-        return state.hexdigest()
-
     def _example(self, index: int) -> Example:
         start, end = self._example_ends[index], self._example_ends[index + 1]
-        token_ids = np.frombuffer(self._tokens, dtype=np.int32)[start:end]
-        return Example(token_ids, np.frombuffer(self._trained, dtype=np.bool_)[start:end])
+        return Example(self._tokens[start:end], self._trained[start:end])
+
+
+def open_rows(
+    tokens: Path, rows: Path, family: Callable[[], ModelFamily], *, on_row: Callable[[], None] = lambda: None
+) -> TokenisedRows:
+    """Prepared rows: the files in ``tokens`` that dataset processing left, or ``rows`` rendered if there are none.
+
+    Args:
+        on_row: called after each row that is rendered, to tell progress or to stop by raising.
+
+    Raises:
+        FailedPrecondition: a file is missing, or a line is not what dataset processing would have written.
+        InvalidArgument: the family cannot render a row.
+    """
+    try:
+        return TokenisedRows(*map_tokens(tokens))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        print(f"{tokens.name} cannot be used, its rows are rendered again: {error}", flush=True)
+    return read_rows(rows, family(), on_row=on_row)
 
 
 def read_rows(path: Path, family: ModelFamily, *, on_row: Callable[[], None] = lambda: None) -> TokenisedRows:
-    """Render and tokenise a file of prepared conversations.
-
-    Args:
-        on_row: called after each row, to tell progress or to stop by raising.
-
-    Raises:
-        FailedPrecondition: the file is missing, or a line is not what dataset processing would have written.
-        InvalidArgument: the family cannot render a row.
-    """
-    rows = TokenisedRows()
+    """``open_rows`` without token files: renders a file of prepared conversations."""
+    columns = TokenColumns()
     try:
         stream = path.open(encoding="utf-8")
     except FileNotFoundError:
@@ -114,10 +109,10 @@ def read_rows(path: Path, family: ModelFamily, *, on_row: Callable[[], None] = l
                 conversation = Conversation.from_wire(json.loads(line))
             except ValueError as error:
                 raise FailedPrecondition(f"'{path.name}' line {number} is not JSON: {error}") from None
-            if not rows.append(family.render_training(conversation)):
+            if not columns.append(example.segments for example in family.render_training(conversation)):
                 print(f"{path.name} line {number} has no token to learn and is left out", flush=True)
             on_row()
-    return rows
+    return TokenisedRows.of(columns)
 
 
 def epoch_order(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int64]:

@@ -18,15 +18,16 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from sintonia.errors import FailedPrecondition, InvalidArgument
-from sintonia.model_families import open_family
+from sintonia.model_families import ModelFamily, open_family
 from sintonia.modeling.load import choose_device, choose_precision, load_base_model
 from sintonia.modeling.lora import add_adapter, load_adapter, trainable_parameters
 from sintonia.runs.durable import remove_leftovers
 from sintonia.runs.events import Progress, Started
 from sintonia.runs.layout import RunDirectory
 from sintonia.runs.spec import TrainingSpec
+from sintonia.runs.tokens import TokenColumns
 from sintonia.training.checkpoint import Position, ResumeCheckpoints
-from sintonia.training.data import Example, TokenisedRows, epoch_order, micro_batches, read_rows
+from sintonia.training.data import Example, TokenisedRows, epoch_order, micro_batches, open_rows
 from sintonia.training.evaluation import Measures, evaluate
 from sintonia.training.export import export_checkpoint
 from sintonia.training.forward import choose_forward
@@ -56,13 +57,17 @@ class Run:
         remove_leftovers(directory.resume)
         remove_leftovers(directory.checkpoints)
 
-        family = open_family(spec.family, spec.model_dir)
-        self._rows = read_rows(directory.train_file, family, on_row=self._loading)
+        def family() -> ModelFamily:
+            return open_family(spec.family, spec.model_dir)
+
+        self._rows = open_rows(directory.train_tokens, directory.train_file, family, on_row=self._loading)
         if not self._rows:
             raise InvalidArgument("No training row has a token to learn: every row needs a turn of the model.")
-        self._validation = TokenisedRows()
+        self._validation = TokenisedRows.of(TokenColumns())
         if directory.validation_file.exists():
-            self._validation = read_rows(directory.validation_file, family, on_row=self._loading)
+            self._validation = open_rows(
+                directory.validation_tokens, directory.validation_file, family, on_row=self._loading
+            )
         self._plan = make_plan(
             spec,
             rows=len(self._rows),
@@ -301,5 +306,5 @@ class Run:
 def _fingerprint(spec: TrainingSpec, rows: TokenisedRows, validation: TokenisedRows) -> str:
     """Stands for everything that decides what a run computes."""
     told = spec.model_dump(mode="json", exclude_none=True)
-    document = json.dumps([told, rows.digest(), validation.digest()], sort_keys=True)
+    document = json.dumps([told, rows.digest, validation.digest], sort_keys=True)
     return sha256(document.encode()).hexdigest()
