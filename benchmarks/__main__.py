@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import control_plane, datasets, serving, training
+from benchmarks import control_plane, datasets, serving, start, training
 from benchmarks.report import machine, show, table
 
 PARTS = {
     "training": training,
+    "start": start,
     "serving": serving,
     "datasets": datasets,
     "control_plane": control_plane,

@@ -88,6 +88,10 @@ class Server:
     def pid(self) -> int:
         return self._process.pid
 
+    def hang_up(self) -> None:
+        """The server closes a connection on which nothing is said; the next request opens another."""
+        self._connection.close()
+
     def idle(self, seconds: float) -> tuple[float, float]:
         """Resident MiB, and the share of one core in per cent, while nothing is asked."""
         self._connection.close()  # or the server does, in the middle of it; the next request opens another

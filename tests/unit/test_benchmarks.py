@@ -19,7 +19,7 @@ def benchmark(module: str, *arguments: object) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("part", ["training", "serving", "datasets", "control_plane"])
+@pytest.mark.parametrize("part", ["training", "start", "serving", "datasets", "control_plane"])
 def test_each_part_explains_itself(part: str) -> None:
     assert f"python -m benchmarks.{part}" in benchmark(f"benchmarks.{part}", "--help")
 

@@ -33,6 +33,7 @@ class Controller:
 
     async def run(self) -> None:
         """Claim and work, until stopped; then end the work in hand so that any controller can go on with it."""
+        stopping = asyncio.create_task(self._stopping.wait())
         while not self._stopping.is_set():
             try:
                 claimed = await self._ledger.claim(f"{self._owner}-{secrets.token_hex(8)}", slots=self._slots)
@@ -44,8 +45,9 @@ class Controller:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 continue
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), _POLL_SECONDS)
+            # A job that was moved on waits for nobody.
+            await asyncio.wait({stopping, *self._tasks}, timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
         if self._tasks:
             _, lingering = await asyncio.wait(self._tasks, timeout=_LET_GO_SECONDS)
             for task in lingering:
