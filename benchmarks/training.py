@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import struct
@@ -144,9 +145,8 @@ def _run_ours(path: Path, rows: Path, spec: TrainingSpec) -> Outcome:
     ended = run([sys.executable, "-m", "sintonia.training", path], environment=environment)
     events = [read.event for file in directory.event_files() for read in read_events(file)]
     told = [event for event in events if isinstance(event, Metrics)]
-    moved = _largest_weight(directory.checkpoint("1") / "adapter_model.safetensors", "lora_B")
-    if not moved > 0:
-        raise SystemExit("our adapter did not move: its gradient was zero")
+    moved = _least_largest(directory.checkpoint("1") / "adapter_model.safetensors", "lora_B")
+    _check_learning("ours", moved=moved)
     return Outcome(
         losses=[event.values["/train_total_loss"] for event in told],
         ends=[event.time for event in told],
@@ -172,8 +172,7 @@ def _run_trl(python: Path, folder: Path, spec: TrainingSpec, *, best: bool) -> O
     }
     ended = run([python, PEERS / "trl_sft.py", json.dumps(settings)])
     told = json.loads(result.read_text())
-    if not min(told["gradient_norms"]) > 0:
-        raise SystemExit(f"TRL's gradient norm was zero: {told['gradient_norms']}")
+    _check_learning("TRL", moved=told["moved"], norms=told["gradient_norms"], steps=len(told["losses"]))
     return Outcome(
         losses=told["losses"],
         ends=told["ends"],
@@ -183,11 +182,31 @@ def _run_trl(python: Path, folder: Path, spec: TrainingSpec, *, best: bool) -> O
     )
 
 
+def _check_learning(whose: str, *, moved: float, norms: Sequence[float] = (), steps: int = 0) -> None:
+    """Every part of the adapter must have had a gradient, at every step: what learns nothing is fast.
+
+    Args:
+        moved: the largest weight of that B which moved least; all of them began as zero.
+        norms: of the gradient, one a step, where they are told.
+    """
+    if not 0 < moved < math.inf:
+        raise SystemExit(f"a part of the adapter did not move ({whose}: {moved}): its gradient was zero")
+    if len(norms) != steps or not all(0 < norm < math.inf for norm in norms):
+        raise SystemExit(f"gradient norms were zero, no numbers or missing ({whose}: {list(norms)})")
+
+
 def _check_parity(outcomes: dict[str, list[Outcome]]) -> None:
-    """All runs must have computed the same losses; see ``STEP_TOLERANCE``."""
+    """All runs must have computed the same losses; see ``STEP_TOLERANCE``. A loss that is no number equals none."""
+    for variant, many in outcomes.items():
+        if not all(map(math.isfinite, (loss for outcome in many for loss in outcome.losses))):
+            raise SystemExit(f"losses of {VARIANTS[variant]} are no numbers, so its speed says nothing")
     runs = [(variant, outcome) for variant, many in outcomes.items() for outcome in many]
     first_name, first = runs[0]
     for variant, outcome in runs[1:]:
+        if len(first.losses) != len(outcome.losses):
+            raise SystemExit(
+                f"{VARIANTS[first_name]} took {len(first.losses)} steps and {VARIANTS[variant]} {len(outcome.losses)}"
+            )
         apart = [abs(a - b) for a, b in zip(first.losses, outcome.losses, strict=True)]
         mean = abs(statistics.fmean(first.losses) - statistics.fmean(outcome.losses))
         if max(apart) > STEP_TOLERANCE or mean > MEAN_TOLERANCE:
@@ -218,20 +237,20 @@ def _figures(outcomes: dict[str, list[Outcome]], tokens: Sequence[int]) -> list[
     return figures
 
 
-def _largest_weight(file: Path, kind: str) -> float:
-    """The largest absolute float32 weight of a safetensors file among tensors whose name has ``kind`` in it.
+def _least_largest(file: Path, kind: str) -> float:
+    """Of the float32 tensors of a safetensors file whose name has ``kind`` in it, the smallest largest weight.
 
     Read by hand, as this process has no torch: eight bytes of length, a JSON header, then the numbers.
     """
     content = file.read_bytes()
     (size,) = struct.unpack_from("<Q", content)
-    largest = 0.0
+    largest = []
     for name, tensor in json.loads(content[8 : 8 + size]).items():
         if kind in name:
             assert tensor["dtype"] == "F32"
             start, end = (8 + size + offset for offset in tensor["data_offsets"])
-            largest = max(largest, *map(abs, struct.unpack(f"<{(end - start) // 4}f", content[start:end])))
-    return largest
+            largest.append(max(map(abs, struct.unpack(f"<{(end - start) // 4}f", content[start:end]))))
+    return min(largest, default=0.0)
 
 
 def main() -> None:

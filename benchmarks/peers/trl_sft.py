@@ -82,6 +82,6 @@ for layer in layers:
     layer.reset_lora_parameters("default", True)
 trainer.train()
 
-moved = max(float(layer.lora_B["default"].weight.detach().abs().max()) for layer in layers)
+moved = min(float(layer.lora_B["default"].weight.detach().abs().max()) for layer in layers)
 result = {"losses": told.losses, "ends": told.ends, "gradient_norms": told.gradient_norms, "moved": moved}
 Path(settings["result"]).write_text(json.dumps(result))
