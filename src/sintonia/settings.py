@@ -120,6 +120,12 @@ class Settings(BaseModel):
         ge=0,
         description="what prepared datasets may take in home, so that one that is tuned on again is not read again",
     )
+    training_processes: int | None = Field(
+        default=None, ge=1, description="processes that train a job together; default: one for each GPU, else one"
+    )
+    training_hang_seconds: float = Field(
+        default=1800.0, gt=0, description="a trainer that gets nothing done for so long is ended and its job failed"
+    )
     serving_threads: int = Field(
         default_factory=_all_cores, ge=1, description="CPU threads of an inference engine; default: all cores"
     )

@@ -275,6 +275,8 @@ REQUESTS: dict[str, Provoke] = {
     "a label that is not valid": create(labels={"Team": "search"}),
     "too many labels": create(labels={f"l{i}": "" for i in range(65)}),
     "a label without a key": create(labels={"": "x"}),
+    "early stopping by something else than a number": create(labels={"sintonia-early-stopping": "soon"}),
+    "early stopping without a validation set": create(labels={"sintonia-early-stopping": "3"}),
     "a place for outputs that is none": create(outputUri="my-data"),
     "a place for outputs in a bucket that is not there": create(outputUri="gs://nowhere/out"),
     "a tuned model that is not there": go_on(f"{LOCATION}/models/123@2"),

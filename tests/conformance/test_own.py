@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server import Server
+from server import LOCATION, Server
 from sintonia.resources.own import CatalogPage, JobLog, Metrics, Progress, TrainingSetup
 
 
@@ -26,6 +26,47 @@ def test_progress_of_a_job_that_has_ended(server: Server, job: str) -> None:
     assert (progress.state, progress.step, progress.total_steps) == ("JOB_STATE_SUCCEEDED", 6, 6)
     assert progress.queue_position is None
     assert progress.tokens_per_second is None or progress.tokens_per_second > 0
+
+
+def test_the_best_checkpoint_is_marked(server: Server, job: str) -> None:
+    told = server.call("GET", f"/sintonia/v1/{job}/metrics")["series"]["/eval_total_loss"]
+    loss_at = dict(zip(told["steps"], told["values"], strict=True))
+    losses = {
+        checkpoint["checkpointId"]: loss_at[int(checkpoint["step"])]
+        for checkpoint in server.job(job)["tunedModel"]["checkpoints"]
+    }
+    best = Progress.from_wire(server.call("GET", f"/sintonia/v1/{job}/progress")).best_checkpoint
+    assert best is not None
+    assert len(losses) == 2
+    assert (best.checkpoint_id, best.validation_loss) == min(losses.items(), key=lambda item: item[1])
+
+
+def test_early_stopping_by_a_label(server: Server) -> None:
+    """At a rate that ruins the model the loss rises at once: it ends early, and its best checkpoint is the default."""
+    spec = {
+        "trainingDatasetUri": "gs://my-data/train.jsonl",
+        "validationDatasetUri": "gs://my-data/valid.jsonl",
+        "hyperParameters": {"epochCount": "30", "learningRateMultiplier": 50},
+    }
+    body = {"baseModel": "tiny", "supervisedTuningSpec": spec, "labels": {"sintonia-early-stopping": "2"}}
+    name = server.call("POST", f"/v1/{LOCATION}/tuningJobs", body)["name"]
+    job = server.finished_job(name)
+    assert job["state"] == "JOB_STATE_SUCCEEDED", job
+    progress = Progress.from_wire(server.call("GET", f"/sintonia/v1/{name}/progress"))
+    assert progress.step is not None
+    assert progress.total_steps is not None
+    assert progress.best_checkpoint is not None
+    assert progress.step < progress.total_steps
+    checkpoints = job["tunedModel"]["checkpoints"]
+    assert int(checkpoints[-1]["step"]) == progress.step
+    model = server.call("GET", f"/v1/{job['tunedModel']['model']}")
+    assert model["defaultCheckpointId"] == progress.best_checkpoint.checkpoint_id
+    by_id = {checkpoint["checkpointId"]: checkpoint["endpoint"] for checkpoint in checkpoints}
+    assert job["tunedModel"]["endpoint"] == by_id[progress.best_checkpoint.checkpoint_id]
+    assert (
+        "ends early: no lower validation loss in the last 2 evaluations"
+        in server.call("GET", f"/sintonia/v1/{name}/log")["text"]
+    )
 
 
 def test_metrics_in_columns_and_behind_a_step(server: Server, job: str) -> None:

@@ -15,9 +15,12 @@ from sintonia.runs.durable import copy_directory
 from sintonia.runs.events import Event, Metrics, read_events
 from sintonia.runs.layout import RunDirectory
 from sintonia.runs.spec import TrainingSpec
+from sintonia.training.processes import Place
+from sintonia.training.ranks import Ranks
 from sintonia.training.reporting import Reporter
 from sintonia.training.run import Run
 from sintonia.training.stopping import StopRequest
+from sintonia.training.watchdog import Watchdog
 
 _TEXT = "the quick brown fox jumps over the lazy dog and runs to the river order number kettle refund São Paulo"
 
@@ -74,8 +77,12 @@ def prepare_continued(path: Path, model_dir: Path, before: RunDirectory, **chang
 def train_here(directory: RunDirectory) -> Run:
     """A whole run in this process."""
     reporter = Reporter(directory, step=0)
-    run = Run(directory, directory.read_spec(), reporter, StopRequest())
-    run()
+    watchdog = Watchdog(600.0, lambda doing: None)
+    try:
+        run = Run(directory, directory.read_spec(), reporter, StopRequest(), Ranks(Place(), device="cpu"), watchdog)
+        run()
+    finally:
+        watchdog.close()
     return run
 
 
@@ -121,6 +128,12 @@ def metrics(directory: RunDirectory) -> dict[tuple[str, int], float]:
 
 def series(directory: RunDirectory, name: str) -> dict[int, float]:
     return {step: value for (series_name, step), value in metrics(directory).items() if series_name == name}
+
+
+def last_told(directory: RunDirectory, name: str) -> dict[int, float]:
+    """A series as readers take it: of attempts that told the same step, the last word."""
+    told = [event for event in events(directory) if isinstance(event, Metrics) and name in event.values]
+    return {event.step: event.values[name] for event in told}
 
 
 def checkpoint_bytes(directory: RunDirectory) -> dict[str, bytes]:

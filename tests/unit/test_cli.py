@@ -148,10 +148,11 @@ def test_create_sends_all_that_was_said(run: Any, api: FakeApi) -> None:
     api.answers[key] = {"name": JOB, "state": "JOB_STATE_PENDING"}
     options = "--validation gs://b/v.jsonl --epochs 3 --adapter-size 16 --learning-rate-multiplier 0.5 --name n"
     result = run("jobs", "create", "--base-model", "m", "--train", "gs://b/t.jsonl", *options.split(),
-                 "--export-last-checkpoint-only")  # fmt: skip
+                 "--export-last-checkpoint-only", "--early-stopping", "3")  # fmt: skip
     assert result.exit_code == 0
     assert api.sent(key) == {
         "baseModel": "m",
+        "labels": {"sintonia-early-stopping": "3"},
         "tunedModelDisplayName": "n",
         "supervisedTuningSpec": {
             "trainingDatasetUri": "gs://b/t.jsonl",
@@ -187,6 +188,12 @@ def test_a_base_model_has_no_checkpoints(run: Any, name: str) -> None:
     assert "only a tuned model" in result.stderr
 
 
+def test_early_stopping_needs_validation_rows(run: Any) -> None:
+    result = run("jobs", "create", "--base-model", "m", "--train", "gs://b/t.jsonl", "--early-stopping", "3")
+    assert result.exit_code == 2
+    assert "give --validation" in result.stderr
+
+
 def test_a_local_file_is_no_dataset_address(run: Any, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text("{}\n")
@@ -212,6 +219,12 @@ def test_describe_shows_errors_and_checkpoints(run: Any, api: FakeApi) -> None:
     shown = run("jobs", "describe", "7").stdout
     assert "row 4: bad" in shown
     assert "epoch 1, step 25" in shown
+    api.answers[f"GET {PARENT}/tuningJobs/7"]["tunedModel"] = {
+        "checkpoints": [checkpoint | {"checkpointId": str(number)} for number in (1, 2)]
+    }
+    api.answers[f"GET /sintonia/v1/{JOB}/progress"] = {"bestCheckpoint": {"checkpointId": "1", "validationLoss": 0.25}}
+    shown = run("jobs", "describe", "7").stdout
+    assert shown.count("(best: validation loss 0.2500)") == 1
 
 
 def test_watch_tells_every_stage_and_ends_with_the_job(run: Any, api: FakeApi) -> None:

@@ -105,6 +105,24 @@ def test_without_grace_it_is_killed(run: RunDirectory) -> None:
     assert not trainers(run)
 
 
+def test_several_processes_are_stopped_and_killed_as_one(run: RunDirectory) -> None:
+    run.write_spec(run.read_spec().model_copy(update={"processes": 2}))
+    executor = start(run)
+    until_it_trains(run)
+    assert len(trainers(run)) == 3, "torchrun and two of its own"
+    executor.stop(run, grace=60)
+    assert not trainers(run)
+    assert isinstance(events(run)[-1], Stopped)
+
+    executor.start(run, threads=1)
+    until(lambda: any(isinstance(event, Metrics) for event in events(run, attempt=2)), what="a step")
+    for process in trainers(run):
+        process.suspend()  # deaf to anything but a kill
+    executor.stop(run, grace=0.2)
+    assert not executor.is_running(run)
+    until(lambda: not trainers(run), what="the end of all three")
+
+
 def test_found_by_its_lock_if_the_first_executor_died_before_it_took_note(run: RunDirectory) -> None:
     executor = start(run)
     until_it_trains(run)

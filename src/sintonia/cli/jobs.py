@@ -65,6 +65,10 @@ def create(
     export_last_checkpoint_only: Annotated[
         bool, typer.Option("--export-last-checkpoint-only", help="Keep no checkpoint but the last.")
     ] = False,
+    early_stopping: Annotated[
+        int | None,
+        typer.Option(min=1, help="End after so many evaluations in a row without a lower validation loss."),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the job until it ends.")] = False,
 ) -> None:
     """Create a tuning job."""
@@ -78,6 +82,8 @@ def create(
     tuned = base_model.startswith(("models/", "projects/")) and "/publishers/" not in base_model
     if checkpoint is not None and not tuned:
         raise typer.BadParameter("only a tuned model (--base-model models/ID) has any.", param_hint="--checkpoint")
+    if early_stopping is not None and validation is None:
+        raise typer.BadParameter("it looks at the validation loss: give --validation.", param_hint="--early-stopping")
     job = session.api.post(
         f"/v1/{session.api.parent}/tuningJobs",
         job_document(
@@ -91,6 +97,7 @@ def create(
             learning_rate_multiplier=learning_rate_multiplier,
             display_name=name,
             export_last_checkpoint_only=export_last_checkpoint_only,
+            early_stopping=early_stopping,
         ),
     )
     if watch:
@@ -112,6 +119,7 @@ def job_document(
     learning_rate_multiplier: float | None = None,
     display_name: str | None = None,
     export_last_checkpoint_only: bool = False,
+    early_stopping: int | None = None,
 ) -> Json:
     """The body of ``tuningJobs.create``; what is None is left to the server."""
     hyper_parameters = {
@@ -131,6 +139,7 @@ def job_document(
             "preTunedModel": _without_none({"tunedModelName": pre_tuned_model, "checkpointId": checkpoint}) or None,
             "supervisedTuningSpec": _without_none(spec),
             "tunedModelDisplayName": display_name,
+            "labels": {"sintonia-early-stopping": str(early_stopping)} if early_stopping else None,
         }
     )
 
@@ -153,7 +162,10 @@ def list_jobs(
 def describe(session: Session, job: Job) -> None:
     """Tell everything about one job."""
     document = session.api.get_resource(session.api.name_of("tuningJobs", job))
-    show_facts(session, document, _facts(document))
+    best = {}
+    if len(document.get("tunedModel", {}).get("checkpoints", [])) > 1:
+        best = session.api.get(f"/sintonia/v1/{document['name']}/progress").get("bestCheckpoint", {})
+    show_facts(session, document, _facts(document, best))
 
 
 def watch(session: Session, job: Job) -> None:
@@ -212,7 +224,7 @@ def _watch_to_end(session: Session, name: str) -> None:
         session.out.print(f"ask it with: sintonia generate {number(endpoint)} 'your prompt'")
 
 
-def _facts(job: Json) -> list[tuple[str, str]]:
+def _facts(job: Json, best: Json) -> list[tuple[str, str]]:
     spec = job.get("supervisedTuningSpec", {})
     hyper_parameters = spec.get("hyperParameters", {})
     tuned = job.get("tunedModel", {})
@@ -241,12 +253,12 @@ def _facts(job: Json) -> list[tuple[str, str]]:
         ("endpoint", tuned.get("endpoint", "")),
     ]
     for checkpoint in tuned.get("checkpoints", []):
-        facts.append(
-            (
-                f"checkpoint {checkpoint.get('checkpointId')}",
-                f"epoch {checkpoint.get('epoch')}, step {checkpoint.get('step')}: {checkpoint.get('endpoint')}",
-            )
-        )
+        checkpoint_id = checkpoint.get("checkpointId")
+        mark = ""
+        if checkpoint_id == best.get("checkpointId"):
+            mark = f" (best: validation loss {float(best['validationLoss']):.4f})"
+        place = f"epoch {checkpoint.get('epoch')}, step {checkpoint.get('step')}"
+        facts.append((f"checkpoint {checkpoint_id}", f"{place}{mark}: {checkpoint.get('endpoint')}"))
     return facts
 
 

@@ -17,6 +17,7 @@ from sintonia.resources.datasets import DatasetReport
 from sintonia.resources.hyper_parameters import HyperParameters
 from sintonia.resources.tuning import SupervisedTuningSpec, TuningDataStats, TuningJob
 from sintonia.runs.spec import TrainingSpec
+from sintonia.services.labels import early_stopping
 from sintonia.settings import Settings
 
 # The adapter's output is scaled by alpha / rank, so one alpha suits all ranks with the same learning rate.
@@ -60,6 +61,8 @@ def training_spec(
             "precision": settings.precision,
             "device": settings.device,
             "threads": settings.training_threads,
+            "processes": settings.training_processes,
+            "hang_seconds": settings.training_hang_seconds,
             "max_example_tokens": min(entry.max_example_tokens or facts.context_length, facts.context_length),
             "initial_adapter": f"{before.tuned_model_name} checkpoint {before.checkpoint_id}" if before else None,
             "adapter_rank": chosen.adapter_size.rank,
@@ -68,6 +71,7 @@ def training_spec(
             "batch_size": chosen.batch_size,
             "learning_rate": rate * (chosen.learning_rate_multiplier or 1.0),
             "export_last_checkpoint_only": bool(spec.export_last_checkpoint_only),
+            "patience": early_stopping(job.labels),
             "resume_checkpoint_seconds": settings.resume_checkpoint_seconds,
         }
     )

@@ -18,12 +18,19 @@ from sintonia.settings import child_environment
 # Torch's threads must sleep, not spin, while they wait: several torch processes share the cores.
 THREAD_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "TOKENIZERS_PARALLELISM": "false"}
 
+# Processes that share a run talk to each other over loopback, whatever the machine's name resolves to.
+_LOOPBACK = next(
+    (name for name, addresses in psutil.net_if_addrs().items() if any(a.address == "127.0.0.1" for a in addresses)),
+    "lo",
+)
+_GROUP_ENVIRONMENT = {"GLOO_SOCKET_IFNAME": _LOOPBACK, "NCCL_SOCKET_IFNAME": _LOOPBACK}
+
 # Serving answers people who wait; training does not mind.
 _NICENESS = 5
 
 
 class LocalProcessExecutor:
-    """Runs ``python -m sintonia.training`` for run directories, at most one process for each.
+    """Runs ``python -m sintonia.training`` for run directories, at most one process for each, which may start others.
 
     A process is known by its pid and start time, which the executor notes in ``process.json`` and the trainer in the
     lock file that it holds; so any later executor on this machine can tell, stop or leave it, even if the first one
@@ -45,7 +52,12 @@ class LocalProcessExecutor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # signals to the server's terminal are not for the trainer
-                env={**child_environment(), **THREAD_ENVIRONMENT, "OMP_NUM_THREADS": str(threads)},
+                env={
+                    **child_environment(),
+                    **THREAD_ENVIRONMENT,
+                    **_GROUP_ENVIRONMENT,
+                    "OMP_NUM_THREADS": str(threads),
+                },
                 cwd=run.path,
             )
         self._children[run.path] = child
@@ -69,8 +81,11 @@ class LocalProcessExecutor:
         process = self._process(run)
         if process is not None:
             with contextlib.suppress(psutil.Error):
-                process.kill()
-                process.wait(5)
+                group = [process, *process.children(recursive=True)]
+                for member in group:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        member.kill()
+                psutil.wait_procs(group, timeout=5)
         self._reap()
 
     def ask_to_stop(self, run: RunDirectory) -> None:

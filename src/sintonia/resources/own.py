@@ -13,6 +13,11 @@ class Health(Resource):
     version: str
 
 
+class BestCheckpoint(Resource):
+    checkpoint_id: str
+    validation_loss: Double
+
+
 class Progress(Resource):
     """Where a job is; what is not known, or does not apply, is not there."""
 
@@ -26,6 +31,9 @@ class Progress(Resource):
     epochs: Int32 | None = None
     activity: str | None = Field(default=None, description="what the trainer does right now")
     loss: Double | None = Field(default=None, description="of the last step")
+    best_checkpoint: BestCheckpoint | None = Field(
+        default=None, description="of those exported so far, the one of the lowest validation loss"
+    )
     tokens_per_second: Double | None = None
     seconds_left: Double | None = None
 

@@ -35,6 +35,7 @@ class Started(_Event):
     device: str
     precision: str
     packing: bool
+    processes: int = 1
 
 
 class Metrics(_Event):
@@ -64,10 +65,11 @@ class CheckpointExported(_Event):
     checkpoint_id: str
     epoch: int
     step: int
+    validation_loss: float | None = Field(default=None, description="at that step; None without a validation set")
 
 
 class Finished(_Event):
-    """All steps are done and all checkpoints exported: the last event of a run."""
+    """All steps are done, or early stopping ended the run, and all is exported: the last event of a run."""
 
     kind: Literal["finished"] = "finished"
     step: int

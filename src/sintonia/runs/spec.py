@@ -24,6 +24,12 @@ class TrainingSpec(BaseModel):
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(gt=0, description="CPU threads of the trainer; part of what makes runs repeatable")
+    processes: int | None = Field(
+        default=None,
+        gt=0,
+        description="that train together, each on a GPU of its own or on its part of the threads; None: one for each "
+        "GPU, else one. Another number gives the same result within rounding",
+    )
     max_example_tokens: int = Field(gt=0, description="no example of the data is longer than this, in tokens")
 
     initial_adapter: str | None = Field(
@@ -44,4 +50,12 @@ class TrainingSpec(BaseModel):
     resume_checkpoint_seconds: float = Field(default=30.0, gt=0)
     evaluation_budget: float = Field(
         default=0.1, ge=0, description="evaluations between checkpoints may cost this share of training compute"
+    )
+    patience: int | None = Field(
+        default=None,
+        gt=0,
+        description="end the run after so many evaluations in a row without a lower validation loss; None: never",
+    )
+    hang_seconds: float = Field(
+        default=1800.0, gt=0, description="a run that gets nothing done for so long, once it trains, is ended as failed"
     )

@@ -189,4 +189,11 @@ def _with_progress(before: dict[str, Any], events: Sequence[Event]) -> dict[str,
                 "secondsLeft": event.seconds_left,
             }
             progress |= {key: value for key, value in told.items() if value is not None}
+        elif isinstance(event, CheckpointExported) and event.validation_loss is not None:
+            best = progress.get("bestCheckpoint")
+            if best is None or event.validation_loss < best["validationLoss"]:
+                progress["bestCheckpoint"] = {
+                    "checkpointId": event.checkpoint_id,
+                    "validationLoss": event.validation_loss,
+                }
     return progress

@@ -12,6 +12,13 @@ _LONGEST = 64
 _LONGEST_NAME = 128
 
 
+EARLY_STOPPING_LABEL = "sintonia-early-stopping"
+"""Of a tuning job: after how many evaluations in a row without a lower validation loss it is to end. A label, as the
+API's own resources gain no fields: so every client can say it."""
+
+_MOST_EVALUATIONS = 1000
+
+
 def check_display_name(name: str, field: str) -> None:
     """Raises InvalidArgument that names ``field``, the name's proto path in the request."""
     short = field.rpartition(".")[2]
@@ -35,6 +42,20 @@ def check_labels(labels: Mapping[str, str], field: str) -> None:
                     f"The label {what} '{text[:100]}' is not valid: at most {_LONGEST} characters, and only lowercase "
                     "letters, digits, underscores and dashes; letters of any script are allowed.",
                 )
+
+
+def early_stopping(labels: Mapping[str, str]) -> int | None:
+    """What ``EARLY_STOPPING_LABEL`` says; None if it is not there. Raises InvalidArgument if it is no such number."""
+    said = labels.get(EARLY_STOPPING_LABEL)
+    if said is None:
+        return None
+    if not (said.isascii() and said.isdecimal() and 1 <= int(said) <= _MOST_EVALUATIONS):
+        raise _invalid(
+            "tuning_job.labels",
+            f"The label '{EARLY_STOPPING_LABEL}' is '{said}', but says after how many evaluations without a lower "
+            f"validation loss the job ends: a number from 1 to {_MOST_EVALUATIONS}.",
+        )
+    return int(said)
 
 
 def _fits(letter: str) -> bool:

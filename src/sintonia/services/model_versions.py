@@ -5,6 +5,7 @@ Whoever locks rows of several kinds does it in this order: job, versions of the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ from sintonia.resources.names import Parent, parse_id
 from sintonia.resources.serving import Checkpoint, DeployedModelRef, Model
 from sintonia.resources.tuning import TunedModel, TuningJob
 from sintonia.services.ids import new_id
+from sintonia.services.labels import EARLY_STOPPING_LABEL
 
 # The official SDKs list tuned models by the presence of the first label and read the base model from the second.
 TUNE_TYPE_LABEL = "tune-type"
@@ -51,7 +53,7 @@ async def register(tx: Transaction, record: JobRecord, *, base_model: str) -> No
         display_name=first.display_name if first else job.tuned_model_display_name,
         description=first.description if first else job.description,
         version_description=job.description if first else None,
-        default_checkpoint_id=checkpoints[-1].checkpoint_id,
+        default_checkpoint_id=_default_checkpoint(record, checkpoints),
         checkpoints=checkpoints,
         labels={**job.labels, TUNE_TYPE_LABEL: "sft", BASE_MODEL_LABEL: base_model},
         create_time=first.create_time if first else now,
@@ -77,6 +79,14 @@ async def register(tx: Transaction, record: JobRecord, *, base_model: str) -> No
         ]
         after = item.endpoint.model_copy(update={"deployed_models": deployed, "update_time": now})
         await endpoints.replace(tx, replace(item, endpoint=after))
+
+
+def _default_checkpoint(record: JobRecord, checkpoints: Sequence[Checkpoint]) -> str | None:
+    """The last one; with early stopping, which by its nature ends behind the best, the best by validation loss."""
+    best = record.progress.get("bestCheckpoint")
+    if best and EARLY_STOPPING_LABEL in record.job.labels:
+        return str(best["checkpointId"])
+    return checkpoints[-1].checkpoint_id
 
 
 async def _siblings(tx: Transaction, record: JobRecord) -> list[ModelRecord]:

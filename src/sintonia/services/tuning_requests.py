@@ -12,7 +12,7 @@ from sintonia.resources.hyper_parameters import AdapterSize, HyperParameters, Tu
 from sintonia.resources.names import Parent
 from sintonia.resources.tuning import JobState, PreTunedModel, SupervisedTuningSpec, TuningJob, TuningJobState
 from sintonia.services.ids import readable_name
-from sintonia.services.labels import check_display_name, check_labels
+from sintonia.services.labels import EARLY_STOPPING_LABEL, check_display_name, check_labels, early_stopping
 from sintonia.services.outputs import check_output_uri
 from sintonia.services.pre_tuned import PreTuned, PreTunedModels, is_tuned_model
 from sintonia.storage import Storage
@@ -74,6 +74,12 @@ async def accept(
                 f"means {entry.id}; an adapter works on its own base model only."
             )
     check_labels(request.labels, "tuning_job.labels")
+    if early_stopping(request.labels) and not spec.validation_dataset_uri:
+        raise _invalid(
+            f"{_SPEC}.validation_dataset_uri",
+            f"The label '{EARLY_STOPPING_LABEL}' needs validation_dataset_uri: early stopping looks at the validation "
+            "loss.",
+        )
     inherited = before.version.model.display_name if before else None
     display_name = request.tuned_model_display_name or inherited or readable_name()
     check_display_name(display_name, "tuning_job.tuned_model_display_name")

@@ -6,6 +6,8 @@ another trainer holds the directory.
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import fcntl
 import gc
 import json
@@ -23,55 +25,107 @@ if __name__ == "__main__":
 
 from sintonia.runs.layout import RunDirectory
 from sintonia.training.failures import describe_failure
+from sintonia.training.processes import PeerLost, Place, leave_word, process_count, run_together
 from sintonia.training.reporting import Reporter
 from sintonia.training.stopping import Stopping, StopRequest
+from sintonia.training.watchdog import Watchdog
 
 EXIT_LOCKED = 75
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
-        print("usage: python -m sintonia.training RUN_DIR (an existing run directory)", file=sys.stderr)
-        return 2
-    stop = StopRequest()
-    stop.listen()
-    directory = RunDirectory(Path(arguments[0]).resolve())
+    options = _parse(arguments)
+    directory = RunDirectory(options.directory.resolve())
+    if options.meeting is not None:
+        return _attempt(directory, Place(options.rank, options.count, options.meeting))
+    count = _process_count(directory)
+    if count == 1:
+        return _attempt(directory, Place())
     lock = _lock(directory)
     if lock is None:
-        print(f"another trainer is at work in {directory.path}; nothing was done", flush=True)
         return EXIT_LOCKED
-    with lock:
-        reporter = Reporter(directory, step=_saved_step(directory))
+    lock.close()  # the first of the processes will hold it: it may outlive this one
+    return 0 if run_together(directory, count) else 1
+
+
+def _attempt(directory: RunDirectory, place: Place) -> int:
+    stop = StopRequest()
+    stop.listen()
+    with contextlib.ExitStack() as stack:
+        if place.is_first:
+            lock = _lock(directory)
+            if lock is None:
+                return EXIT_LOCKED
+            stack.enter_context(lock)
+        reporter = Reporter(directory, step=_saved_step(directory), silent=not place.is_first)
         try:
-            _run(directory, reporter, stop)
+            _run(directory, place, reporter, stop)
         except Stopping:
             return 0
+        except PeerLost as error:
+            print(error, flush=True)
+            return 1
         except BaseException as error:
             traceback.print_exc()
-            reporter.failed(*describe_failure(error))
+            reason = describe_failure(error)
+            reporter.failed(*reason)
+            leave_word(place, *reason)
             return 1
         return 0
 
 
-def _run(directory: RunDirectory, reporter: Reporter, stop: StopRequest) -> None:
+def _run(directory: RunDirectory, place: Place, reporter: Reporter, stop: StopRequest) -> None:
     spec = directory.read_spec()
     # Only now, as this takes seconds in which the user already sees the run loading.
     import torch
     from transformers.utils import logging as transformers_logging
 
-    torch.set_num_threads(spec.threads)
+    torch.set_num_threads(max(1, spec.threads // place.count))
     torch.set_num_interop_threads(1)
     transformers_logging.disable_progress_bar()
+    from sintonia.training.ranks import Ranks
     from sintonia.training.run import Run
 
     gc.freeze()
     gc.enable()
+
+    def hangs(doing: str) -> None:
+        message = (
+            f"The trainer stood still for {spec.hang_seconds:.0f} s (process {place.rank + 1} of {place.count}: "
+            f"{doing}) and was ended. What it was doing is in the job's log; start a new job, with a higher "
+            "'training_hang_seconds' if the machine is that slow."
+        )
+        reporter.failed("DEADLINE_EXCEEDED", message)
+        leave_word(place, "DEADLINE_EXCEEDED", message)
+
+    ranks = Ranks(place, device=spec.device, timeout=2 * spec.hang_seconds)  # the watchdog knows more of it
+    watchdog = Watchdog(spec.hang_seconds, hangs)
     try:
-        run = Run(directory, spec, reporter, stop)
+        Run(directory, spec, reporter, stop, ranks, watchdog)()
     except Stopping:
         reporter.stopped(_saved_step(directory))
         raise
-    run()
+    finally:
+        watchdog.close()
+        ranks.close()
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m sintonia.training", description=__doc__)
+    parser.add_argument("directory", metavar="RUN_DIR", type=Path, help="an existing run directory")
+    for name, kind in (("rank", int), ("count", int), ("meeting", Path)):
+        parser.add_argument(f"--{name}", type=kind, help=argparse.SUPPRESS)  # for processes that others start
+    options = parser.parse_args(arguments)
+    if not options.directory.is_dir():
+        parser.error(f"{options.directory} is no directory")
+    return options
+
+
+def _process_count(directory: RunDirectory) -> int:
+    try:
+        return process_count(directory.read_spec())
+    except (OSError, ValueError):
+        return 1  # which will tell
 
 
 def _lock(directory: RunDirectory) -> TextIO | None:
@@ -84,6 +138,7 @@ def _lock(directory: RunDirectory) -> TextIO | None:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         stream.close()
+        print(f"another trainer is at work in {directory.path}; nothing was done", flush=True)
         return None
     stream.truncate(0)
     stream.write(json.dumps({"pid": os.getpid(), "started": psutil.Process().create_time()}))

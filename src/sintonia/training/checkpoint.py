@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -25,12 +27,16 @@ class Position:
 
     Data order, schedule and plan all follow from ``step`` (completed optimizer steps), the spec and the data;
     ``fingerprint`` stands for these two. ``settled`` is false while what is due after that step (evaluation, export)
-    may not be done yet.
+    may not be done yet. ``best_loss`` is the lowest validation loss so far, ``waited`` counts the evaluations since.
+    ``budget`` is how many tokens went through the model at a time.
     """
 
     step: int
     settled: bool
     fingerprint: str
+    best_loss: float | None = None
+    waited: int = 0
+    budget: int | None = None
 
 
 class ResumeCheckpoints:
@@ -75,6 +81,32 @@ class ResumeCheckpoints:
 
     def _newest_first(self) -> list[Path]:
         return sorted(self._directory.glob("step-????????"), reverse=True)
+
+
+def state_tensors(parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What a checkpoint holds: adapter, optimizer and random state, on the CPU."""
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in parameters.items():
+        tensors[f"adapter/{name}"] = parameter.detach().cpu().contiguous()
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer/{key}/{name}"] = value.cpu().contiguous()
+    # Nothing draws random numbers during training today; a resumed run stays exact if something ever does.
+    tensors["random/cpu"] = torch.get_rng_state()
+    return tensors
+
+
+def load_state(
+    tensors: dict[str, Tensor], parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
+) -> None:
+    """Put back what ``state_tensors`` took."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for number, (name, parameter) in enumerate(parameters.items()):
+        parameter.data.copy_(tensors[f"adapter/{name}"])
+        keys = ("step", "exp_avg", "exp_avg_sq")
+        if f"optimizer/step/{name}" in tensors:  # it has none before the first step
+            state[number] = {key: tensors[f"optimizer/{key}/{name}"] for key in keys}
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    torch.set_rng_state(tensors["random/cpu"])
 
 
 def _digest(path: Path) -> str:

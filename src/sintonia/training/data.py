@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,3 +132,17 @@ def micro_batches(examples: Iterable[Example], budget: int) -> Iterator[list[Exa
         tokens += len(example)
     if batch:
         yield batch
+
+
+def shares(examples: Sequence[Example], count: int) -> list[list[Example]]:
+    """``examples`` dealt to ``count`` processes, of about equally many tokens each, and in order within each.
+
+    The longest first, each to whoever has least: no share is over 4/3 of the best possible (Graham 1969).
+    """
+    dealt: list[list[int]] = [[] for _ in range(count)]
+    tokens = [0] * count
+    for index in sorted(range(len(examples)), key=lambda index: -len(examples[index])):
+        least = tokens.index(min(tokens))
+        dealt[least].append(index)
+        tokens[least] += len(examples[index])
+    return [[examples[index] for index in sorted(indices)] for indices in dealt]

@@ -36,9 +36,9 @@ class Measures:
 
 @torch.no_grad()
 def evaluate(
-    forward: Forward, examples: Iterable[Example], *, budget: int, on_batch: Callable[[int], None]
-) -> dict[str, float]:
-    """The eval series over all of ``examples``, every target token weighing the same.
+    forward: Forward, examples: Iterable[Example], *, budget: int, on_batch: Callable[[int], None] = lambda tokens: None
+) -> Measures:
+    """Over all of ``examples``, every target token weighing the same.
 
     Args:
         budget: tokens of a micro-batch.
@@ -48,4 +48,4 @@ def evaluate(
     for batch in micro_batches(examples, budget):
         measures.add(forward(batch))
         on_batch(sum(map(len, batch)))
-    return measures.series("eval")
+    return measures

@@ -37,6 +37,11 @@ class Plan:
     def completed_epochs(self, step: int) -> int:
         return step // self.steps_per_epoch
 
+    def checkpoint_now(self, step: int) -> PlannedCheckpoint:
+        """The one that is due after ``step``, also if the run is to end there out of plan."""
+        number = 1 + sum(planned < step for planned in self.checkpoints)
+        return PlannedCheckpoint(str(number), ceil(step / self.steps_per_epoch), step)
+
     def evaluations_after(self, step: int) -> int:
         return sum(planned > step for planned in self.evaluations)
 

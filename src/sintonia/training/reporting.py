@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
+from pathlib import Path
 
 from tensorboardX import FileWriter
 from tensorboardX.proto.event_pb2 import Event as TensorBoardEvent
@@ -26,32 +26,7 @@ from sintonia.training.plan import PlannedCheckpoint
 
 _SECONDS_BETWEEN_PROGRESS = 1.0
 _SECONDS_BETWEEN_LINES = 10.0
-_PACE_SECONDS = 30.0
 _TENSORBOARD_FLUSH_SECONDS = 5
-
-
-class Pace:
-    """Tokens per second over the recent time that was spent on one kind of work."""
-
-    def __init__(self) -> None:
-        self._work: deque[tuple[float, int]] = deque()
-        self._since = time.monotonic()
-
-    def resume(self) -> None:
-        """The work goes on now; what passed since the last ``add`` was something else."""
-        self._since = time.monotonic()
-
-    def add(self, tokens: int) -> None:
-        now = time.monotonic()
-        self._work.append((now - self._since, tokens))
-        self._since = now
-        while len(self._work) > 1 and sum(seconds for seconds, _ in self._work) > _PACE_SECONDS:
-            self._work.popleft()
-
-    @property
-    def tokens_per_second(self) -> float | None:
-        seconds = sum(seconds for seconds, _ in self._work)
-        return sum(tokens for _, tokens in self._work) / seconds if seconds else None
 
 
 class Reporter:
@@ -59,13 +34,16 @@ class Reporter:
 
     Args:
         step: where the attempt will go on, as far as is known before anything is loaded.
+        silent: write nothing at all: of several processes only the first tells.
     """
 
-    def __init__(self, directory: RunDirectory, *, step: int) -> None:
+    def __init__(self, directory: RunDirectory, *, step: int, silent: bool = False) -> None:
         self._directory = directory
+        self._silent = silent
         self.attempt = len(directory.event_files()) + 1
         self.pid = os.getpid()
-        self._events = EventWriter(directory.events / f"attempt-{self.attempt:04d}.jsonl")
+        events = directory.events / f"attempt-{self.attempt:04d}.jsonl"
+        self._events = EventWriter(Path(os.devnull) if silent else events)
         self._tensorboard: FileWriter | None = None
         self._next_progress = self._next_line = 0.0
         self._first_step = step
@@ -76,6 +54,8 @@ class Reporter:
 
     def started(self, event: Started) -> None:
         self._events.write(event)
+        if self._silent:
+            return
         self._tensorboard = FileWriter(
             str(self._directory.tensorboard),
             flush_secs=_TENSORBOARD_FLUSH_SECONDS,
@@ -103,11 +83,15 @@ class Reporter:
             self._next_line = clock + _SECONDS_BETWEEN_LINES
             self.line(_describe(event))
 
-    def checkpoint(self, planned: PlannedCheckpoint) -> None:
+    def checkpoint(self, planned: PlannedCheckpoint, *, validation_loss: float | None) -> None:
         self._flush_tensorboard()
-        self._events.write(
-            CheckpointExported(checkpoint_id=planned.checkpoint_id, epoch=planned.epoch, step=planned.step)
+        event = CheckpointExported(
+            checkpoint_id=planned.checkpoint_id,
+            epoch=planned.epoch,
+            step=planned.step,
+            validation_loss=validation_loss,
         )
+        self._events.write(event)
         self.line(f"checkpoint {planned.checkpoint_id} exported (epoch {planned.epoch}, step {planned.step})")
 
     def finished(self, step: int) -> None:
@@ -126,7 +110,8 @@ class Reporter:
         self._close_tensorboard()
 
     def line(self, text: str) -> None:
-        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}", flush=True)
+        if not self._silent:
+            print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}", flush=True)
 
     def _flush_tensorboard(self) -> None:
         if self._tensorboard is not None:
@@ -144,6 +129,7 @@ def start_summary(event: Started) -> str:
     return (
         f"attempt {event.attempt} (pid {event.pid}) {begin}: {event.total_steps} steps in {event.epochs} epochs, "
         f"{event.trainable_parameters:,} trainable parameters, {event.precision} on {event.device}"
+        + (f", {event.processes} processes" if event.processes > 1 else "")
     )
 
 

@@ -9,32 +9,36 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable
 from hashlib import sha256
 from itertools import islice
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
 
 from sintonia.errors import FailedPrecondition, InvalidArgument
 from sintonia.model_families import ModelFamily, open_family
-from sintonia.modeling.load import choose_device, choose_precision, load_base_model
+from sintonia.modeling.load import choose_precision, load_base_model
 from sintonia.modeling.lora import add_adapter, load_adapter, trainable_parameters
 from sintonia.runs.durable import remove_leftovers
 from sintonia.runs.events import Progress, Started
 from sintonia.runs.layout import RunDirectory
 from sintonia.runs.spec import TrainingSpec
 from sintonia.runs.tokens import TokenColumns
-from sintonia.training.checkpoint import Position, ResumeCheckpoints
-from sintonia.training.data import Example, TokenisedRows, epoch_order, micro_batches, open_rows
+from sintonia.training.checkpoint import Position, ResumeCheckpoints, load_state, state_tensors
+from sintonia.training.data import Example, TokenisedRows, epoch_order, micro_batches, open_rows, shares
 from sintonia.training.evaluation import Measures, evaluate
 from sintonia.training.export import export_checkpoint
 from sintonia.training.forward import choose_forward
-from sintonia.training.plan import TRAINING_COST, make_plan
-from sintonia.training.reporting import Pace, Reporter, start_summary
+from sintonia.training.memory import fitting_budget, free_memory, heaviest, measure_step, mebibytes
+from sintonia.training.pace import Paces
+from sintonia.training.plan import PlannedCheckpoint, make_plan
+from sintonia.training.ranks import Outcome, Ranks
+from sintonia.training.reporting import Reporter, start_summary
 from sintonia.training.schedule import learning_rate, warmup_steps
 from sintonia.training.stopping import Stopping, StopRequest
+from sintonia.training.watchdog import Watchdog
 
 MICRO_BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
 """Tokens that go through the model at a time: enough to keep the device busy, few enough for its memory."""
@@ -48,14 +52,25 @@ class Run:
         Stopping: a stop was requested meanwhile.
     """
 
-    def __init__(self, directory: RunDirectory, spec: TrainingSpec, reporter: Reporter, stop: StopRequest) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        spec: TrainingSpec,
+        reporter: Reporter,
+        stop: StopRequest,
+        ranks: Ranks,
+        watchdog: Watchdog,
+    ) -> None:
         self._directory = directory
         self._spec = spec
         self._reporter = reporter
         self._stop = stop
+        self._ranks = ranks
+        self._watchdog = watchdog
         self._resume_checkpoints = ResumeCheckpoints(directory.resume)
-        remove_leftovers(directory.resume)
-        remove_leftovers(directory.checkpoints)
+        if ranks.is_first:
+            remove_leftovers(directory.resume)
+            remove_leftovers(directory.checkpoints)
 
         def family() -> ModelFamily:
             return open_family(spec.family, spec.model_dir)
@@ -77,7 +92,7 @@ class Run:
         self._warmup = warmup_steps(self._plan.total_steps, spec.warmup_fraction)
         self._fingerprint = _fingerprint(spec, self._rows, self._validation)
 
-        self._device = choose_device(spec.device)
+        self._device = ranks.device
         self._precision = choose_precision(self._device, spec.precision)
         self._budget = MICRO_BATCH_TOKENS[self._device.type]
         self._adapted = self._load_model()
@@ -103,8 +118,14 @@ class Run:
         self._settled = False
         self._loss: float | None = None
         self._saved_at = time.monotonic()
-        self._training_pace = Pace()
-        self._evaluation_pace = Pace()
+        self._best_loss: float | None = None
+        self._waited = 0
+        self._paces = Paces(
+            self._plan,
+            tokens=self._rows.token_count,
+            validation_tokens=self._validation.token_count,
+            save_every=spec.resume_checkpoint_seconds,
+        )
 
     def __call__(self) -> None:
         """Train to the end of the plan, from the newest resume checkpoint if there is one.
@@ -116,24 +137,58 @@ class Run:
         self._restore()
         self._tell_start()
         try:
+            self._make_room()
             if not self._settled:
                 self._settle()
-            while self._step < self._plan.total_steps:
+            while not self._ended():
                 self._train_step()
                 self._settle()
                 self._save_if_due()
         except Stopping:
             self._save()
-            self._reporter.stopped(self._step)
             raise
         self._reporter.finished(self._step)
+
+    def _make_room(self) -> None:
+        """Make micro-batches so small that memory will suffice for the whole run; see ``memory``."""
+        if self._device.type == "cuda":
+            self._try_the_heaviest()
+            return
+        before = self._budget
+        self._budget = self._ranks.from_first(self._fitting_budget)
+        if self._budget < before:
+            self._reporter.line(f"memory is short: at most {self._budget} tokens at a time instead of {before}")
+
+    def _try_the_heaviest(self) -> None:
+        longest = max(self._rows.longest, self._validation.longest)
+        self._together(self._rehearse, longest=longest)
+        self._optimizer.zero_grad()
+        torch.cuda.empty_cache()
+
+    def _fitting_budget(self) -> int:
+        examples = heaviest(self._rows.examples(), self._budget)
+        need = measure_step(self._forward, self._adapted, examples[0])
+        free = (free_memory() - 3 * sum(p.nbytes for p in self._parameters.values())) // self._ranks.count
+        self._reporter.line(f"memory: about {mebibytes(need.of(examples))} a step, {mebibytes(free)} are free")
+        return fitting_budget(need, examples, self._budget, free=free)
+
+    def _rehearse(self) -> Measures:
+        """The heaviest micro-batches of training and of evaluation, with as much memory taken as Adam will take."""
+        moments = [torch.empty_like(parameter) for parameter in self._parameters.values() for _ in range(2)]
+        self._forward(heaviest(self._rows.examples(), self._budget)).loss_T.sum().backward()
+        evaluate(self._forward, heaviest(self._validation.examples(), self._budget), budget=self._budget)
+        del moments
+        return Measures()
 
     def _train_step(self) -> None:
         """One optimizer step. Until its very end nothing changes but gradients, so it can be left at any moment."""
         step = self._step + 1
-        self._training_pace.resume()
+        self._paces.training.begin()
         examples = self._examples_of(step)
-        measures = self._gradients(examples)
+        targets = sum(example.target_count for example in examples)
+        share = shares(examples, self._ranks.count)[self._ranks.rank]
+        measures = self._together(lambda: self._gradients(share, targets), longest=max(map(len, examples)))
+        self._ranks.sum_gradients(self._parameters.values())
         gradient_norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._spec.max_gradient_norm)
         for name, value in (("loss", measures.loss), ("gradient", float(gradient_norm))):
             if not math.isfinite(value):
@@ -150,55 +205,99 @@ class Run:
         values = measures.series("train")
         self._loss = values["/train_total_loss"]
         self._reporter.metrics(step, values)
+        # The optimizer's part, and what the others did more than this process, if there are others.
+        self._paces.training.add(sum(map(len, examples)) - self._paces.training.done)
         self._tell_progress("training")
 
-    def _gradients(self, examples: list[Example]) -> Measures:
-        """``_accumulate_gradients`` afresh, in smaller micro-batches from now on if a GPU's memory is too small."""
+    def _together(self, work: Callable[[], Measures], *, longest: int) -> Measures:
+        """``work`` in every process, on its own share; the sum of what all of them measured.
+
+        If one is to stop, all do; if memory is too small for one, all try again in smaller micro-batches from now on,
+        down to the ``longest`` example alone.
+        """
         while True:
-            self._optimizer.zero_grad()
+            measures, outcome = Measures(), Outcome.DONE
             try:
-                return self._accumulate_gradients(examples)
+                measures = work()
+                self._stop.check()
+            except Stopping:
+                outcome = Outcome.STOP
             except torch.OutOfMemoryError:
-                if self._budget <= max(map(len, examples)):
-                    raise
-                self._budget //= 2
-                self._reporter.line(f"out of memory: at most {self._budget} tokens at a time from now on")
-            # Outside of the handler: its traceback would keep the failed attempt's tensors alive.
+                outcome = Outcome.TOO_LARGE
+            self._watchdog.beat(f"waiting for the others after step {self._step}")
+            # Outside of the handlers: their tracebacks would keep the failed attempt's tensors alive.
+            outcome = self._ranks.worst(outcome)
+            if outcome is Outcome.DONE:
+                loss, correct, targets = self._ranks.total([measures.loss, measures.correct, measures.targets])
+                return Measures(loss, int(correct), int(targets))
+            if outcome is Outcome.STOP:
+                raise Stopping
+            if self._budget <= longest:
+                raise torch.OutOfMemoryError(f"not even one example of {longest} tokens fits")
+            self._budget //= 2
+            self._reporter.line(f"out of memory: at most {self._budget} tokens at a time from now on")
             torch.cuda.empty_cache()
 
-    def _accumulate_gradients(self, examples: list[Example]) -> Measures:
-        """Gradients of the mean loss over all target tokens of ``examples``, however they are cut."""
-        targets = sum(example.target_count for example in examples)
+    def _gradients(self, examples: list[Example], targets: int) -> Measures:
+        """Gradients of the summed loss of ``examples`` by ``targets``, those of the whole step, however all is cut."""
+        self._optimizer.zero_grad()
         measures = Measures()
         for batch in micro_batches(examples, self._budget):
             losses = self._forward(batch)
             (losses.loss_T.sum() / targets).backward()
             measures.add(losses)
-            self._training_pace.add(sum(map(len, batch)))
+            self._paces.training.add(sum(map(len, batch)) * self._ranks.count)
             self._tell_progress("training")
             self._stop.check()
         return measures
 
     def _settle(self) -> None:
         """Do what the plan wants after the current step. Doing it again, after a crash, changes nothing."""
-        if self._step in self._plan.evaluations:
-            self._tell_progress("evaluating", now=True)
-            self._evaluation_pace.resume()
-            values = evaluate(self._forward, self._validation.examples(), budget=self._budget, on_batch=self._evaluated)
-            self._reporter.metrics(self._step, values)
-            self._reporter.line(f"step {self._step}: validation loss {values['/eval_total_loss']:.4f}")
-        planned = self._plan.checkpoints.get(self._step)
-        if planned is not None:
-            self._tell_progress("exporting", now=True)
-            directory = self._directory.checkpoint(planned.checkpoint_id)
-            export_checkpoint(directory, self._adapted, planned, base_model=self._spec.base_model)
-            self._reporter.checkpoint(planned)
+        loss = self._validate() if self._step in self._plan.evaluations else None
+        due = self._step in self._plan.checkpoints or self._ended()
+        if due:
+            self._paces.exporting.begin()
+            self._export(self._plan.checkpoint_now(self._step), loss)
         self._settled = True
-        if planned is not None:
+        if due:
             self._save()
+            self._paces.exporting.add(1)
+
+    def _validate(self) -> float:
+        """Evaluate, and tell; the validation loss."""
+        self._tell_progress("evaluating", now=True)
+        self._paces.evaluating.begin()
+        values = self._together(self._evaluate, longest=self._validation.longest).series("eval")
+        self._paces.evaluating.begin()  # nothing of the next one is done
+        loss = values["/eval_total_loss"]
+        self._reporter.metrics(self._step, values)
+        self._reporter.line(f"step {self._step}: validation loss {loss:.4f}")
+        if self._best_loss is None or loss < self._best_loss:
+            self._best_loss, self._waited = loss, 0
+        else:
+            self._waited += 1
+        if self._ended() and self._step < self._plan.total_steps:
+            self._reporter.line(f"ends early: no lower validation loss in the last {self._waited} evaluations")
+        return loss
+
+    def _ended(self) -> bool:
+        """Whether no step is left, or early stopping wants none."""
+        patience = self._spec.patience
+        return self._step >= self._plan.total_steps or (patience is not None and self._waited >= patience)
+
+    def _export(self, checkpoint: PlannedCheckpoint, loss: float | None) -> None:
+        self._tell_progress("exporting", now=True)
+        if self._ranks.is_first:
+            directory = self._directory.checkpoint(checkpoint.checkpoint_id)
+            export_checkpoint(directory, self._adapted, checkpoint, base_model=self._spec.base_model)
+        self._reporter.checkpoint(checkpoint, validation_loss=loss)
+
+    def _evaluate(self) -> Measures:
+        share = islice(self._validation.examples(), self._ranks.rank, None, self._ranks.count)
+        return evaluate(self._forward, share, budget=self._budget, on_batch=self._evaluated)
 
     def _evaluated(self, tokens: int) -> None:
-        self._evaluation_pace.add(tokens)
+        self._paces.evaluating.add(tokens * self._ranks.count)
         self._tell_progress("evaluating")
         self._stop.check()
 
@@ -213,31 +312,25 @@ class Run:
             self._save()
 
     def _save(self) -> None:
-        tensors: dict[str, Tensor] = {}
-        for name, parameter in self._parameters.items():
-            tensors[f"adapter/{name}"] = parameter.detach().cpu().contiguous()
-            for key, value in self._optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer/{key}/{name}"] = value.cpu().contiguous()
-        # Nothing draws random numbers during training today; a resumed run stays exact if something ever does.
-        tensors["random/cpu"] = torch.get_rng_state()
-        self._resume_checkpoints.save(Position(self._step, self._settled, self._fingerprint), tensors)
+        if not self._ranks.is_first:
+            return
+        self._paces.saving.begin()
+        position = Position(
+            self._step, self._settled, self._fingerprint, self._best_loss, self._waited, budget=self._budget
+        )
+        self._resume_checkpoints.save(position, state_tensors(self._parameters, self._optimizer))
         self._saved_at = time.monotonic()
+        self._paces.saving.add(1)
 
     def _restore(self) -> None:
-        found = self._resume_checkpoints.load(self._fingerprint)
+        found = self._ranks.from_first(lambda: self._resume_checkpoints.load(self._fingerprint))
         if found is None:
             return
         position, tensors = found
-        state: dict[int, dict[str, Tensor]] = {}
-        for number, (name, parameter) in enumerate(self._parameters.items()):
-            parameter.data.copy_(tensors[f"adapter/{name}"])
-            keys = ("step", "exp_avg", "exp_avg_sq")
-            if position.step:
-                state[number] = {key: tensors[f"optimizer/{key}/{name}"] for key in keys}
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
-        torch.set_rng_state(tensors["random/cpu"])
+        load_state(tensors, self._parameters, self._optimizer)
         self._step, self._settled = position.step, position.settled
+        self._best_loss, self._waited = position.best_loss, position.waited
+        self._budget = min(self._budget, position.budget or self._budget)
 
     def _load_model(self) -> Any:
         spec = self._spec
@@ -277,34 +370,26 @@ class Run:
             device=str(self._device),
             precision=self._precision,
             packing=self._forward.packing,
+            processes=self._ranks.count,
         )
         self._reporter.started(event)
         self._reporter.line(start_summary(event))
 
     def _tell_progress(self, activity: str, *, now: bool = False) -> None:
+        self._watchdog.beat(f"{activity} after step {self._step}")
         event = Progress(
             step=self._step,
             epoch=self._plan.completed_epochs(self._step),
             loss=self._loss,
-            tokens_per_second=self._training_pace.tokens_per_second,
-            seconds_left=self._seconds_left(),
+            tokens_per_second=self._paces.training.rate,
+            seconds_left=self._paces.seconds_left(self._step, settled=self._settled),
             activity=activity,
         )
         self._reporter.progress(event, now=now)
 
-    def _seconds_left(self) -> float | None:
-        training = self._training_pace.tokens_per_second
-        evaluating = self._evaluation_pace.tokens_per_second
-        if training is None:
-            return None
-        share = 1 - self._step / self._plan.total_steps
-        seconds = self._rows.token_count * self._spec.epochs * share / training
-        remaining = self._plan.evaluations_after(self._step) * self._validation.token_count
-        return seconds + remaining / (evaluating or training * TRAINING_COST)
-
 
 def _fingerprint(spec: TrainingSpec, rows: TokenisedRows, validation: TokenisedRows) -> str:
     """Stands for everything that decides what a run computes."""
-    told = spec.model_dump(mode="json", exclude_none=True)
+    told = spec.model_dump(mode="json", exclude_none=True, exclude={"processes", "hang_seconds"})
     document = json.dumps([told, rows.digest, validation.digest], sort_keys=True)
     return sha256(document.encode()).hexdigest()
