@@ -11,7 +11,7 @@ import torch
 import training_runs as runs
 import transformers
 
-from sintonia.modeling import attention, loss
+from sintonia.modeling import attention, loss, varlen
 from sintonia.modeling.attention import PACKED_ATTENTION
 from sintonia.modeling.load import load_base_model
 from sintonia.modeling.lora import add_adapter, trainable_parameters
@@ -112,6 +112,60 @@ def test_attention_gradients_are_those_of_its_definition(window: int | None, sof
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
     for gradient, wanted in zip(gradients, expected_gradients, strict=True):
         torch.testing.assert_close(gradient, wanted, atol=1e-5, rtol=1e-4)
+
+
+def varlen_by_definition(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    bounds: torch.Tensor,
+    bounds_of_keys: torch.Tensor,
+    longest: int,
+    longest_of_keys: int,
+    *,
+    scale: float,
+    window_size: tuple[int, int],
+    enable_gqa: bool,
+) -> torch.Tensor:
+    """``torch.nn.attention.varlen.varlen_attn`` as its documentation has it, which has a kernel for GPUs only."""
+    assert bounds.dtype == torch.int32
+    assert torch.equal(bounds, bounds_of_keys)
+    assert longest == longest_of_keys == int(bounds.diff().max())
+    assert enable_gqa == (query.shape[1] != key.shape[1])
+    before, behind = window_size
+    assert behind == 0, "causal"
+    groups = query.shape[1] // key.shape[1]
+    parts = []
+    for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        q = query[start:end].transpose(0, 1)
+        k, v = (tensor[start:end].transpose(0, 1).repeat_interleave(groups, 0) for tensor in (key, value))
+        distance = torch.arange(end - start)[:, None] - torch.arange(end - start)
+        hidden = (distance < 0) | ((distance > before) if before >= 0 else torch.tensor(False))
+        parts.append(
+            ((q @ k.transpose(1, 2) * scale).masked_fill(hidden, float("-inf")).softmax(-1) @ v).transpose(0, 1)
+        )
+    return torch.cat(parts)
+
+
+@pytest.mark.parametrize("window", [None, 4])
+def test_a_gpus_kernel_is_asked_for_the_same_attention(window: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    tensors = [torch.randn((1, heads, 17, 8), requires_grad=True) for heads in (4, 2, 2)]
+    direction = torch.randn(1, 17, 4, 8)
+
+    def attend() -> tuple[torch.Tensor, ...]:
+        layout = attention.PackedLayout((5, 9, 3))
+        output, _ = attention.packed_attention(
+            torch.nn.Module(), *tensors, None, packed_layout=layout, sliding_window=window, scaling=0.3
+        )
+        assert layout.windows == [window]
+        return output, *torch.autograd.grad((output * direction).sum(), tensors)
+
+    expected = attend()
+    monkeypatch.setattr(varlen, "serves", lambda query: True)
+    monkeypatch.setattr(varlen, "varlen_attn", varlen_by_definition)
+    for found, wanted in zip(attend(), expected, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
 
 
 SMALL: dict[str, Any] = {

@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AttentionInterface
 
+from sintonia.modeling import varlen
+
 PACKED_ATTENTION = "sintonia_packed"
 
 LONG_SEQUENCE = 1024
@@ -42,6 +44,14 @@ class PackedLayout:
 
     lengths: tuple[int, ...]
     windows: list[int | None] = field(default_factory=list)
+    _bounds: Tensor | None = None
+
+    def bounds(self, device: torch.device) -> Tensor:
+        """Where the sequences begin, and the end of the last: int32, made once for all layers."""
+        if self._bounds is None:
+            ends = torch.tensor((0, *self.lengths)).cumsum(0)
+            self._bounds = ends.to(device=device, dtype=torch.int32)
+        return self._bounds
 
 
 def packed_attention(
@@ -77,6 +87,17 @@ def packed_attention(
     packed_layout.windows.append(sliding_window)
     scale = query_BHTD.shape[-1] ** -0.5 if scaling is None else float(scaling)
     lengths = packed_layout.lengths
+    if softcap is None and varlen.serves(query_BHTD):
+        bounds = packed_layout.bounds(query_BHTD.device)
+        return varlen.attend(
+            query_BHTD,
+            key_BKTD,
+            value_BKTD,
+            bounds=bounds,
+            longest=max(lengths),
+            scale=scale,
+            window=sliding_window,
+        ), None
     parts = zip(
         lengths, query_BHTD.split(lengths, 2), key_BKTD.split(lengths, 2), value_BKTD.split(lengths, 2), strict=True
     )
