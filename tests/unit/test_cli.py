@@ -191,7 +191,7 @@ def test_a_base_model_has_no_checkpoints(run: Any, name: str) -> None:
 def test_early_stopping_needs_validation_rows(run: Any) -> None:
     result = run("jobs", "create", "--base-model", "m", "--train", "gs://b/t.jsonl", "--early-stopping", "3")
     assert result.exit_code == 2
-    assert "give --validation" in result.stderr
+    assert "it looks at the validation loss" in result.stderr
 
 
 def test_a_local_file_is_no_dataset_address(run: Any, tmp_path: Path) -> None:

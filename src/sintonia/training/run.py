@@ -205,9 +205,9 @@ class Run:
         values = measures.series("train")
         self._loss = values["/train_total_loss"]
         self._reporter.metrics(step, values)
+        self._tell_progress("training")
         # The optimizer's part, and what the others did more than this process, if there are others.
         self._paces.training.add(sum(map(len, examples)) - self._paces.training.done)
-        self._tell_progress("training")
 
     def _together(self, work: Callable[[], Measures], *, longest: int) -> Measures:
         """``work`` in every process, on its own share; the sum of what all of them measured.
@@ -265,10 +265,9 @@ class Run:
 
     def _validate(self) -> float:
         """Evaluate, and tell; the validation loss."""
-        self._tell_progress("evaluating", now=True)
         self._paces.evaluating.begin()
+        self._tell_progress("evaluating", now=True)
         values = self._together(self._evaluate, longest=self._validation.longest).series("eval")
-        self._paces.evaluating.begin()  # nothing of the next one is done
         loss = values["/eval_total_loss"]
         self._reporter.metrics(self._step, values)
         self._reporter.line(f"step {self._step}: validation loss {loss:.4f}")
@@ -278,6 +277,8 @@ class Run:
             self._waited += 1
         if self._ended() and self._step < self._plan.total_steps:
             self._reporter.line(f"ends early: no lower validation loss in the last {self._waited} evaluations")
+        self._paces.evaluating.add(0)
+        self._paces.evaluating.begin()  # of the next one nothing is done
         return loss
 
     def _ended(self) -> bool:
