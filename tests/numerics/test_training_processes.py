@@ -112,8 +112,7 @@ def test_one_that_hangs_fails_the_run_with_a_reason(rank: int, tmp_path: Path, t
     members[1 - rank].wait()
     members[rank].resume()
     assert trainer.wait() == 1
-    failed = runs.events(directory)[-1]
-    assert isinstance(failed, Failed)
+    (failed,) = (event for event in runs.events(directory) if isinstance(event, Failed))
     assert failed.status == "DEADLINE_EXCEEDED"
     assert f"stood still for 6 s (process {2 - rank} of 2: waiting for the others after step" in failed.message
     assert "Thread" in directory.trainer_log.read_text(), "the log shows where it stood"

@@ -90,8 +90,8 @@ def run_together(directory: RunDirectory, count: int) -> bool:
 
 
 def leave_word(place: Place, status: str, message: str) -> None:
-    """Keep why this process failed for ``run_together`` to tell."""
-    if place.meeting is not None:
+    """Keep why this process failed for ``run_together`` to tell; the first one tells it itself."""
+    if place.meeting is not None and not place.is_first:
         write_atomically(place.meeting / f"failure-{place.rank}.json", json.dumps([status, message]).encode())
 
 
