@@ -19,6 +19,8 @@ class Pace:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._work: deque[tuple[float, float]] = deque()
+        # Sums of these: there are thousands where steps are short.
+        self._seconds = self._units = 0.0
         self._since = clock()
         self.done = 0.0
         """Since ``begin``."""
@@ -35,16 +37,19 @@ class Pace:
         """So much was done since the last call of these two; 0 for what costs time alone."""
         now = self._clock()
         self._work.append((now - self._since, units))
+        self._seconds += now - self._since
+        self._units += units
         self._since = now
         self.done += units
-        while len(self._work) > 1 and sum(seconds for seconds, _ in self._work) > _RECENT_SECONDS:
-            self._work.popleft()
+        while len(self._work) > 1 and self._seconds > _RECENT_SECONDS:
+            seconds, units = self._work.popleft()
+            self._seconds -= seconds
+            self._units -= units
 
     @property
     def rate(self) -> float | None:
         """Units a second; None before anything was done."""
-        seconds, units = (sum(column) for column in zip((0.0, 0.0), *self._work, strict=True))
-        return units / seconds if seconds and units else None
+        return self._units / self._seconds if self._seconds > 0 and self._units > 0 else None
 
     @property
     def seconds(self) -> float | None:
