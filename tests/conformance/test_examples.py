@@ -104,17 +104,40 @@ def test_curves_by_vertexai(server: Server, tmp_path: Path) -> None:
     assert found == server.metrics(job)
 
 
+def programs_of_the_page_on_metrics() -> list[str]:
+    page = (ROOT / "docs" / "how-to" / "watch-metrics.md").read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def put_in(program: str, places: dict[str, str]) -> str:
+    """``program`` with what somebody would put in the place of what is printed."""
+    for printed, meant in places.items():
+        assert printed in program
+        program = program.replace(printed, meant)
+    return program
+
+
 @pytest.mark.usefixtures("by_curl")
 def test_the_page_on_metrics(server: Server) -> None:
-    page = (ROOT / "docs" / "how-to" / "watch-metrics.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     job = newest_job(server)["name"]
     places = {"http://127.0.0.1:8080": server.url, "projects/local": "projects/examples", '"local"': '"examples"'}
-    for printed, meant in (places | {"TUNING_JOB_ID": job.rsplit("/", 1)[-1]}).items():
-        assert printed in block
-        block = block.replace(printed, meant)
+    program = put_in(programs_of_the_page_on_metrics()[0], places | {"TUNING_JOB_ID": job.rsplit("/", 1)[-1]})
     loss = server.metrics(job)["/train_total_loss"]
-    assert run(server, CLIENTS, "-c", block).endswith(f"{list(zip(loss['steps'], loss['values'], strict=True))}\n")
+    assert run(server, CLIENTS, "-c", program).endswith(f"{list(zip(loss['steps'], loss['values'], strict=True))}\n")
+
+
+@pytest.mark.usefixtures("by_curl")
+def test_the_page_on_early_stopping(server: Server) -> None:
+    data = newest_job(server)["supervisedTuningSpec"]
+    places = {
+        "http://127.0.0.1:8080": server.url,
+        '"local"': '"examples"',
+        "gs://my-data/train.jsonl": data["trainingDatasetUri"],
+        "gs://my-data/validation.jsonl": data["validationDatasetUri"],
+    }
+    name = run(server, CLIENTS, "-c", put_in(programs_of_the_page_on_metrics()[1], places)).strip()
+    assert server.call("GET", f"/v1/{name}")["labels"] == {"sintonia-early-stopping": "3"}
+    server.call("POST", f"/v1/{name}:cancel")
 
 
 def test_notebook(server: Server) -> None:
