@@ -23,11 +23,11 @@ from pathlib import Path
 from benchmarks.chats import chats_of_length, model_dir
 from benchmarks.processes import PEERS, peer_python, run
 from benchmarks.report import Figure, compared, machine, mebibytes, show, spread, table
-from sintonia.executors.local_process import THREAD_ENVIRONMENT
 from sintonia.model_families import open_family
 from sintonia.runs.events import Metrics, read_events
 from sintonia.runs.layout import RunDirectory
 from sintonia.runs.spec import TrainingSpec
+from sintonia.settings import compute_environment
 from sintonia.training.data import Example, epoch_order, read_rows
 
 BATCH = 8
@@ -140,8 +140,7 @@ def _run_ours(path: Path, rows: Path, spec: TrainingSpec) -> Outcome:
     directory.write_spec(spec)
     directory.data.mkdir()
     directory.train_file.write_bytes(rows.read_bytes())
-    # As the server starts it.
-    environment = {**THREAD_ENVIRONMENT, "OMP_NUM_THREADS": str(spec.threads)}
+    environment = compute_environment(spec.threads)  # as the server starts it
     ended = run([sys.executable, "-m", "sintonia.training", path], environment=environment)
     events = [read.event for file in directory.event_files() for read in read_events(file)]
     told = [event for event in events if isinstance(event, Metrics)]

@@ -131,6 +131,11 @@ class Settings(BaseModel):
     )
     max_engines: int = Field(default=2, ge=1, description="base models that are kept loaded for serving")
     device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$", description="where to train and serve")
+    compile_training: str = Field(
+        default="auto",
+        pattern="^(auto|always|never)$",
+        description="whether a model is compiled to be trained on a CPU; auto: for jobs of some minutes and more",
+    )
     precision: str = Field(
         default="auto",
         pattern="^(auto|bfloat16|float32)$",
@@ -302,6 +307,23 @@ def child_environment(*, storage_credentials: bool = False) -> dict[str, str]:
         return not (name.startswith(_CLOUDS) or _SECRET.search(name) or _WITH_PASSWORD.match(value))
 
     return {name: value for name, value in os.environ.items() if may_go(name, value)}
+
+
+def compute_environment(threads: int) -> dict[str, str]:
+    """``child_environment`` for a process that computes with torch on ``threads`` threads.
+
+    They wait for each other for some tens of microseconds before they sleep: without, each of the thousands of small
+    parallel pieces of a step costs a wake-up (a third of the speed on two cores); much longer, and several such
+    processes would hold up each other by waiting (see docs/explanation/performance.md).
+    """
+    chosen = {
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "GOMP_SPINCOUNT": "3000",  # GNU's OpenMP, which torch brings
+        "KMP_BLOCKTIME": "0",  # Intel's, in milliseconds
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    return {**child_environment(), **chosen}
 
 
 def _read_toml(file: Path) -> JsonTable:

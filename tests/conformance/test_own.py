@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server import LOCATION, Server
+from server import LOCATION, Server, until
 from sintonia.resources.own import CatalogPage, JobLog, Metrics, Progress, TrainingSetup
 
 
@@ -102,6 +102,24 @@ def test_a_log_is_read_piece_by_piece(server: Server, job: str) -> None:
             break
         text, offset = text + part["text"], part["nextOffset"]
     assert (text, offset) == (whole.text, whole.next_offset)
+
+
+def test_a_log_is_read_while_the_job_runs(server: Server) -> None:
+    name = server.create_job("tiny", "gs://my-data/train.jsonl", "gs://my-data/valid.jsonl", epochCount=100)["name"]
+
+    def evaluated() -> bool:
+        return "validation loss" in server.call("GET", f"/sintonia/v1/{name}/log")["text"]
+
+    until(evaluated, what="a word on the first evaluation", server=server)
+    before: int = server.call("GET", f"/sintonia/v1/{name}/log")["nextOffset"]
+    until(
+        lambda: server.call("GET", f"/sintonia/v1/{name}/log?offset={before}")["text"],
+        what="a word on another",
+        server=server,
+    )
+    assert server.job(name)["state"] == "JOB_STATE_RUNNING"
+    server.call("POST", f"/v1/{name}:cancel")
+    assert server.finished_job(name)["state"] == "JOB_STATE_CANCELLED"
 
 
 def test_health_and_readiness(server: Server) -> None:

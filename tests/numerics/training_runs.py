@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -86,12 +87,15 @@ def train_here(directory: RunDirectory) -> Run:
     return run
 
 
-def start_trainer(directory: RunDirectory) -> subprocess.Popen[bytes]:
+def start_trainer(directory: RunDirectory, **environment: str) -> subprocess.Popen[bytes]:
     """A run in a process of its own, as executors start it; its log is appended to the run's."""
     directory.logs.mkdir(exist_ok=True)
     with directory.trainer_log.open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "sintonia.training", str(directory.path)], stdout=log, stderr=subprocess.STDOUT
+            [sys.executable, "-m", "sintonia.training", str(directory.path)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
         )
 
 

@@ -63,6 +63,8 @@ def training_spec(
             "threads": settings.training_threads,
             "processes": settings.training_processes,
             "hang_seconds": settings.training_hang_seconds,
+            "compile": settings.compile_training,
+            "code_cache": settings.cache / "compiled",
             "max_example_tokens": min(entry.max_example_tokens or facts.context_length, facts.context_length),
             "initial_adapter": f"{before.tuned_model_name} checkpoint {before.checkpoint_id}" if before else None,
             "adapter_rank": chosen.adapter_size.rank,

@@ -13,10 +13,7 @@ from pathlib import Path
 import psutil
 
 from sintonia.runs.layout import RunDirectory, write_atomically
-from sintonia.settings import child_environment
-
-# Torch's threads must sleep, not spin, while they wait: several torch processes share the cores.
-THREAD_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "TOKENIZERS_PARALLELISM": "false"}
+from sintonia.settings import compute_environment
 
 # Processes that share a run talk to each other over loopback, whatever the machine's name resolves to.
 _LOOPBACK = next(
@@ -52,12 +49,7 @@ class LocalProcessExecutor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # signals to the server's terminal are not for the trainer
-                env={
-                    **child_environment(),
-                    **THREAD_ENVIRONMENT,
-                    **_GROUP_ENVIRONMENT,
-                    "OMP_NUM_THREADS": str(threads),
-                },
+                env=compute_environment(threads) | _GROUP_ENVIRONMENT,
                 cwd=run.path,
             )
         self._children[run.path] = child

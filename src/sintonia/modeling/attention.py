@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers import AttentionInterface
 
 from sintonia.modeling import varlen
+from sintonia.modeling.compilation import kernel
 
 PACKED_ATTENTION = "sintonia_packed"
 
@@ -119,6 +120,11 @@ def packed_attention(
 AttentionInterface.register(PACKED_ATTENTION, packed_attention)
 
 
+def keep_out_of_compiled_layers() -> None:
+    """A layer's code then ends where its attention begins: lengths are of each batch, and the code is for all."""
+    AttentionInterface.register(PACKED_ATTENTION, torch.compiler.disable(packed_attention))
+
+
 class _Attention(torch.autograd.Function):
     """One sequence: matrix products in the inputs' precision, softmax in float32.
 
@@ -142,12 +148,9 @@ class _Attention(torch.autograd.Function):
         scores = torch.bmm(query_KRD, key_KLD.transpose(1, 2)).view(groups, -1, length, length)
         bias_LL = _bias(length, window, query.device)
         capped = None
-        if softcap is None:
-            scores = torch.add(bias_LL, scores, alpha=scale)
-        else:
-            capped = torch.tanh(scores.float() * (scale / softcap))
-            scores = torch.add(bias_LL, capped, alpha=softcap)
-        weights = torch.softmax(scores, -1).to(value.dtype).view(groups, -1, length)
+        if softcap is not None:
+            scores = capped = torch.tanh(scores.float() * (scale / softcap))
+        weights = _weights(scores, bias_LL, scale if softcap is None else softcap, value.dtype).view(groups, -1, length)
         output_KRD = torch.bmm(weights, value_KLD)
         ctx.save_for_backward(query_KRD, key_KLD, value_KLD, weights, output_KRD, capped)
         ctx.scale = scale
@@ -161,13 +164,25 @@ class _Attention(torch.autograd.Function):
         grad_value = torch.bmm(weights.transpose(1, 2), grad_KRD)
         # Softmax backward; the row sums of weights * grad equal those of output * grad (Dao et al. 2022, sec. 3.1).
         row_sums = (output_KRD.float() * grad_KRD.float()).sum(-1, keepdim=True)
-        grad_scores = torch.bmm(grad_KRD, value_KLD.transpose(1, 2)).float().sub_(row_sums).mul_(weights)
-        if capped is not None:
-            grad_scores.mul_(1 - capped.view(grad_scores.shape).square())
-        grad_scores = grad_scores.to(query_KRD.dtype)
+        grad_weights = torch.bmm(grad_KRD, value_KLD.transpose(1, 2))
+        grad_scores = _grad_scores(grad_weights, row_sums, weights, capped)
         grad_query = torch.bmm(grad_scores, key_KLD).mul_(ctx.scale).view(1, ctx.heads, -1, query_KRD.shape[-1])
         grad_key = torch.bmm(grad_scores.transpose(1, 2), query_KRD).mul_(ctx.scale)
         return grad_query, grad_key[None], grad_value[None], None, None, None
+
+
+@kernel
+def _weights(scores: Tensor, bias_LL: Tensor, scale: float, dtype: torch.dtype) -> Tensor:
+    """Softmax of scaled scores (…, L, L), in float32, as ``dtype``."""
+    return torch.softmax(torch.add(bias_LL, scores, alpha=scale), -1).to(dtype)
+
+
+@kernel
+def _grad_scores(grad_weights: Tensor, row_sums: Tensor, weights: Tensor, capped: Tensor | None) -> Tensor:
+    grad_scores = grad_weights.float().sub_(row_sums).mul_(weights)
+    if capped is not None:
+        grad_scores.mul_(1 - capped.view(grad_scores.shape).square())
+    return grad_scores.to(weights.dtype)
 
 
 def check_windows(config: Any, told: list[int | None], *, longest: int | None = None) -> None:

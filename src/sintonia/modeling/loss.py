@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sintonia.modeling.compilation import kernel
+
 CHUNK_LOGITS = 16 * 2**20
 """Logits that exist at a time: 64 MiB in float32."""
 
@@ -59,14 +61,14 @@ class _ChunkedTokenLosses(torch.autograd.Function):
             with torch.set_grad_enabled(needs_gradient):
                 logits_CV = head(hidden_CD)
             scores_CV = logits_CV.detach()
-            correct.append(scores_CV.argmax(-1) == targets_C)
-            logs_CV = torch.log_softmax(scores_CV, -1, dtype=torch.float32)
-            index_C1 = targets_C[:, None]
-            losses.append(-logs_CV.gather(1, index_C1)[:, 0])
+            loss_C, correct_C, softmax_CV = _chunk_losses(scores_CV, targets_C)
+            correct.append(correct_C)
+            losses.append(loss_C)
             if gradient_TD is not None:
                 # d loss / d logits = softmax - one_hot
-                slope_CV = logs_CV.exp_().scatter_add_(1, index_C1, -torch.ones_like(logs_CV[:, :1]))
-                (gradient_CD,) = torch.autograd.grad(logits_CV, hidden_CD, slope_CV.to(logits_CV.dtype))
+                at_target_C1 = torch.expm1(-loss_C)[:, None].to(softmax_CV.dtype)
+                slope_CV = softmax_CV.scatter_(1, targets_C[:, None], at_target_C1)
+                (gradient_CD,) = torch.autograd.grad(logits_CV, hidden_CD, slope_CV)
                 gradient_TD[rows[0] : rows[-1] + 1] = gradient_CD
         ctx.gradient_TD = gradient_TD
         loss_T, correct_T = torch.cat(losses), torch.cat(correct)
@@ -76,3 +78,11 @@ class _ChunkedTokenLosses(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_T: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         return (ctx.gradient_TD * grad_T[:, None]).to(ctx.gradient_TD.dtype), None, None, None
+
+
+@kernel
+def _chunk_losses(scores_CV: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss, whether it was the likeliest, and the softmax in the precision of the scores."""
+    logs_CV = torch.log_softmax(scores_CV, -1, dtype=torch.float32)
+    loss_C = -logs_CV.gather(1, targets_C[:, None])[:, 0]
+    return loss_C, scores_CV.argmax(-1) == targets_C, logs_CV.exp_().to(scores_CV.dtype)

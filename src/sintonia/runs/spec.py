@@ -30,6 +30,10 @@ class TrainingSpec(BaseModel):
         description="that train together, each on a GPU of its own or on its part of the threads; None: one for each "
         "GPU, else one. Another number gives the same result within rounding",
     )
+    compile: Literal["auto", "always", "never"] = Field(
+        default="never", description="whether layers run as code compiled for them; auto: where that repays"
+    )
+    code_cache: Path | None = Field(default=None, description="folder where compiled code is kept for other runs")
     max_example_tokens: int = Field(gt=0, description="no example of the data is longer than this, in tokens")
 
     initial_adapter: str | None = Field(

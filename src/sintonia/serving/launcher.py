@@ -24,7 +24,7 @@ from pathlib import Path
 
 from sintonia.errors import Unavailable
 from sintonia.serving.client import EngineClient
-from sintonia.settings import child_environment
+from sintonia.settings import compute_environment
 
 log = logging.getLogger(__name__)
 
@@ -245,16 +245,8 @@ async def _stop(engine: _Engine) -> None:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """The surroundings of an engine: threads that sleep rather than spin when idle, no network, no secrets."""
-    settings = {
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "TOKENIZERS_PARALLELISM": "false",
-        "HF_HUB_OFFLINE": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
-    return {**child_environment(), **settings}
+    """The surroundings of an engine: no network, no secrets."""
+    return compute_environment(threads) | {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
 
 
 def _tail(path: Path, lines: int = 15) -> str:

@@ -15,10 +15,14 @@ from torch import Tensor
 
 from sintonia.errors import FailedPrecondition
 from sintonia.runs.durable import new_directory
+from sintonia.runs.spec import TrainingSpec
 
 _TENSORS_FILE = "state.safetensors"
 _POSITION_FILE = "position.json"
 _KEPT = 2
+
+_WITHOUT_EFFECT = {"processes", "hang_seconds", "compile", "code_cache"}
+"""Fields of a spec that change a result by rounding at most."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,12 @@ class Position:
     best_loss: float | None = None
     waited: int = 0
     budget: int | None = None
+
+
+def fingerprint_of(spec: TrainingSpec, *data: str) -> str:
+    """Stands for what decides a run's result: the spec and digests of the data."""
+    told = spec.model_dump(mode="json", exclude_none=True, exclude=_WITHOUT_EFFECT)
+    return sha256(json.dumps([told, *data], sort_keys=True).encode()).hexdigest()
 
 
 class ResumeCheckpoints:

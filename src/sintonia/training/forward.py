@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sintonia.modeling.attention import PACKED_ATTENTION, PackedLayout, check_windows
+from sintonia.modeling.compilation import Kernels
 from sintonia.modeling.load import Precision
 from sintonia.modeling.loss import TokenLosses, chunked_token_losses, token_losses
 from sintonia.modeling.output_head import SplitModel
@@ -69,7 +70,7 @@ class PackedForward:
         self._halves = SplitModel(model)
         self._vocabulary: int = model.get_output_embeddings().weight.shape[0]
         self._device = device
-        self._precision: Precision = precision
+        self.precision: Precision = precision
         self.windows: list[int | None] = []
 
     def __call__(self, examples: Sequence[Example]) -> TokenLosses:
@@ -78,12 +79,16 @@ class PackedForward:
         at = np.flatnonzero(np.concatenate([example.trained[1:] for example in examples]))
         positions = np.concatenate([np.arange(len(ids)) for ids in inputs])
         layout = PackedLayout(tuple(len(ids) for ids in inputs))
-        with _autocast(self._device, self._precision):
-            hidden = self._halves.hidden_states(
-                input_ids=_tensor(np.concatenate(inputs), self._device)[None],
-                position_ids=_tensor(positions, self._device)[None],
-                packed_layout=layout,
-            )[0]
+        with _autocast(self._device, self.precision):
+            # Compiled layers have one code, that of training; another for evaluation would take as long to make.
+            with torch.set_grad_enabled(Kernels.compiled or torch.is_grad_enabled()):
+                hidden = self._halves.hidden_states(
+                    input_ids=_tensor(np.concatenate(inputs), self._device)[None],
+                    position_ids=_tensor(positions, self._device)[None],
+                    packed_layout=layout,
+                )[0]
+            if not torch.is_grad_enabled():
+                hidden = hidden.detach()
             losses = chunked_token_losses(
                 hidden[_tensor(at, self._device)],
                 _tensor(targets[at], self._device),
@@ -106,7 +111,7 @@ def choose_forward(
     """
     plain = PlainForward(model, device=device, precision=precision)
     own_attention = model.config._attn_implementation
-    samples = [_sample(example) for example in examples]
+    samples = [short(example) for example in examples]
     try:
         model.set_attn_implementation(PACKED_ATTENTION)
         packed = PackedForward(model, device=device, precision=precision)
@@ -117,21 +122,21 @@ def choose_forward(
             expected = plain(samples).loss_T
             model.set_attn_implementation(PACKED_ATTENTION)
         check_windows(model.config.get_text_config(), packed.windows, longest=longest)
-        _check_close("a packed example", together, "the same alone", alone, LEAK_TOLERANCE[precision])
-        _check_close("our attention", alone, "the model's own", expected, ATTENTION_TOLERANCE[precision])
+        check_close("a packed example", together, "the same alone", alone, LEAK_TOLERANCE[precision])
+        check_close("our attention", alone, "the model's own", expected, ATTENTION_TOLERANCE[precision])
     except Exception as error:  # whatever goes wrong inside an unknown architecture: it has its own way
         model.set_attn_implementation(own_attention)
         return plain, f"one by one, as {type(model).__name__} cannot be packed: {error}"
     return packed, "packed"
 
 
-def _check_close(what: str, found_T: Tensor, other: str, expected_T: Tensor, tolerance: float) -> None:
+def check_close(what: str, found_T: Tensor, other: str, expected_T: Tensor, tolerance: float) -> None:
     difference = float((found_T - expected_T).abs().mean())
     if not difference <= tolerance:
         raise ValueError(f"losses of {what} and of {other} differ by {difference:.2g} nats")
 
 
-def _sample(example: Example) -> Example:
+def short(example: Example) -> Example:
     ids = example.token_ids[:CHECKED_TOKENS]
     return Example(ids, np.ones(len(ids), dtype=np.bool_))
 

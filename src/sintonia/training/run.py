@@ -6,31 +6,29 @@ that resumes therefore does, bit for bit, what the one before would have done.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
-from hashlib import sha256
 from itertools import islice
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
-from sintonia.errors import FailedPrecondition, InvalidArgument
+from sintonia.errors import InvalidArgument
 from sintonia.model_families import ModelFamily, open_family
-from sintonia.modeling.load import choose_precision, load_base_model
-from sintonia.modeling.lora import add_adapter, load_adapter, trainable_parameters
+from sintonia.modeling.load import choose_precision
+from sintonia.modeling.lora import trainable_parameters
 from sintonia.runs.durable import remove_leftovers
 from sintonia.runs.events import Progress, Started
 from sintonia.runs.layout import RunDirectory
 from sintonia.runs.spec import TrainingSpec
 from sintonia.runs.tokens import TokenColumns
-from sintonia.training.checkpoint import Position, ResumeCheckpoints, load_state, state_tensors
+from sintonia.training.checkpoint import Position, ResumeCheckpoints, fingerprint_of, load_state, state_tensors
+from sintonia.training.compiled import compile_forward, is_wanted
 from sintonia.training.data import Example, TokenisedRows, epoch_order, micro_batches, open_rows, shares
 from sintonia.training.evaluation import Measures, evaluate
 from sintonia.training.export import export_checkpoint
 from sintonia.training.forward import choose_forward
+from sintonia.training.loading import load_adapted
 from sintonia.training.memory import fitting_budget, free_memory, heaviest, measure_step, mebibytes
 from sintonia.training.pace import Paces
 from sintonia.training.plan import PlannedCheckpoint, make_plan
@@ -90,12 +88,16 @@ class Run:
             validation_tokens=self._validation.token_count,
         )
         self._warmup = warmup_steps(self._plan.total_steps, spec.warmup_fraction)
-        self._fingerprint = _fingerprint(spec, self._rows, self._validation)
+        self._fingerprint = fingerprint_of(spec, self._rows.digest, self._validation.digest)
 
         self._device = ranks.device
         self._precision = choose_precision(self._device, spec.precision)
         self._budget = MICRO_BATCH_TOKENS[self._device.type]
-        self._adapted = self._load_model()
+        self._adapted = load_adapted(
+            directory, spec, device=self._device, precision=self._precision, on_part=self._loading
+        )
+        if spec.initial_adapter:
+            reporter.line(f"the adapter begins as that of {spec.initial_adapter}")
         self._parameters = trainable_parameters(self._adapted)
         self._optimizer = torch.optim.AdamW(
             self._parameters.values(),
@@ -104,10 +106,10 @@ class Run:
             eps=1e-8,
             weight_decay=spec.weight_decay,
         )
-        samples = list(islice(self._rows.examples(), 2))
+        self._samples = list(islice(self._rows.examples(), 2))
         self._forward, why = choose_forward(
             self._adapted.get_base_model(),
-            (samples * 2)[:2],
+            (self._samples * 2)[:2],
             longest=max(self._rows.longest, self._validation.longest),
             device=self._device,
             precision=self._precision,
@@ -138,6 +140,7 @@ class Run:
         self._tell_start()
         try:
             self._make_room()
+            self._compile()
             if not self._settled:
                 self._settle()
             while not self._ended():
@@ -158,6 +161,13 @@ class Run:
         self._budget = self._ranks.from_first(self._fitting_budget)
         if self._budget < before:
             self._reporter.line(f"memory is short: at most {self._budget} tokens at a time instead of {before}")
+
+    def _compile(self) -> None:
+        """Run compiled layers from here on, if the run is long enough to repay that; see ``compiled``."""
+        if is_wanted(self._spec, self._adapted, tokens=self._rows.token_count * self._spec.epochs):
+            begun = time.monotonic()
+            done = compile_forward(self._adapted, self._forward, self._samples, self._spec)
+            self._reporter.line(f"the model's layers are {done} ({time.monotonic() - begun:.0f} s)")
 
     def _try_the_heaviest(self) -> None:
         longest = max(self._rows.longest, self._validation.longest)
@@ -333,28 +343,6 @@ class Run:
         self._best_loss, self._waited = position.best_loss, position.waited
         self._budget = min(self._budget, position.budget or self._budget)
 
-    def _load_model(self) -> Any:
-        spec = self._spec
-        self._loading()
-        try:
-            model = load_base_model(spec.model_dir, device=self._device, precision=self._precision)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            raise FailedPrecondition(f"The base model '{spec.base_model}' cannot be loaded: {error}") from error
-        self._loading()
-        adapted = add_adapter(model, rank=spec.adapter_rank, alpha=spec.adapter_alpha, seed=spec.seed)
-        if spec.initial_adapter:
-            try:
-                load_adapter(adapted, self._directory.initial_adapter, base_model=spec.base_model)
-            except FailedPrecondition as error:
-                raise FailedPrecondition(
-                    f"The run cannot begin with {spec.initial_adapter}: {error.message}"
-                ) from error
-            self._reporter.line(f"the adapter begins as that of {spec.initial_adapter}")
-        adapted.to(self._device)
-        return adapted
-
     def _loading(self) -> None:
         self._stop.check()
         self._reporter.loading()
@@ -387,10 +375,3 @@ class Run:
             activity=activity,
         )
         self._reporter.progress(event, now=now)
-
-
-def _fingerprint(spec: TrainingSpec, rows: TokenisedRows, validation: TokenisedRows) -> str:
-    """Stands for everything that decides what a run computes."""
-    told = spec.model_dump(mode="json", exclude_none=True, exclude={"processes", "hang_seconds"})
-    document = json.dumps([told, rows.digest, validation.digest], sort_keys=True)
-    return sha256(document.encode()).hexdigest()
