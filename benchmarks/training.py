@@ -3,7 +3,8 @@
 Both start from the same adapter, take the same rows into each step, and minimise the same loss: the mean over the
 target tokens of a step. Their losses are compared step by step, and both must have moved the adapter. Turns
 alternate, so that what else the machine does meets both alike. The first step of a run is warm-up and is not timed;
-neither is loading.
+neither is loading. What both cost is in the rows on whole jobs, which are computed: from all that a run took besides
+its timed steps, the longest seen (compiling for the first time included), and from the speed of those.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.chats import chats_of_length, model_dir
 from benchmarks.processes import PEERS, peer_python, run
@@ -35,13 +37,19 @@ RANK, ALPHA = 16, 32
 RATE = 2e-4
 SEED = 0
 
+OURS = ("ours", "compiled")
+_WHAT = {"ours": "training, short jobs", "compiled": "training, long jobs"}
+JOBS = {"ours": 5, "compiled": 30}
+"""Minutes that TRL takes at its defaults for a job that ours does so."""
+
 STEP_TOLERANCE = 0.05
 MEAN_TOLERANCE = 0.02
 """Nats by which losses may differ, at any step and in the mean: TRL's defaults keep the base model in float32, so a
 little rounding lies between them (0.007 and 0.005 were measured). A token too many or too few in the loss makes 0.1."""
 
 VARIANTS = {
-    "ours": "Sintonia",
+    "ours": "Sintonia, short jobs",
+    "compiled": "Sintonia, long jobs",
     "defaults": "TRL 1.16, defaults",
     "best": "TRL 1.16, best flags",
 }
@@ -49,10 +57,11 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run. ``losses`` and ``ends`` (seconds on some clock) have one entry a step."""
+    """One run. ``losses`` and ``ends`` (seconds on some clock) have one entry a step; ``seconds`` is all it took."""
 
     losses: list[float]
     ends: list[float]
+    seconds: float
     peak: int
     gradient: str
     others: float
@@ -60,6 +69,11 @@ class Outcome:
     def tokens_per_second(self, tokens: Sequence[int]) -> float:
         """Tokens of the examples, padding not counted, over all steps but the first."""
         return sum(tokens[1:]) / (self.ends[-1] - self.ends[0])
+
+    @property
+    def besides(self) -> float:
+        """Seconds that no timed step had: start, loading, compiling, the first step, the end."""
+        return self.seconds - (self.ends[-1] - self.ends[0])
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -80,7 +94,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def measure(options: argparse.Namespace) -> list[Figure]:
     variants = [name for name in VARIANTS if name in (options.only or VARIANTS)]
     outcomes: dict[str, list[Outcome]] = {name: [] for name in variants}
-    python = peer_python() if set(variants) - {"ours"} else Path()
+    python = peer_python() if set(variants) - set(OURS) else Path()
     with tempfile.TemporaryDirectory(prefix="sintonia-bench-") as name:
         folder = Path(name)
         spec, steps = _prepare(folder, options)
@@ -89,18 +103,31 @@ def measure(options: argparse.Namespace) -> list[Figure]:
         show(f"{len(steps)} steps of {BATCH} chats: {sum(tokens)} tokens, {targets} of them targets")
         for repeat in range(options.repeats):
             for variant in variants:
-                if variant == "ours":
-                    outcome = _run_ours(folder / f"ours-{repeat}", folder / "train.jsonl", spec)
+                if variant in OURS:
+                    chosen = spec.model_copy(update={"compile": "always" if variant == "compiled" else "never"})
+                    outcome = _run_ours(folder / f"{variant}-{repeat}", folder / "train.jsonl", chosen)
                 else:
                     outcome = _run_trl(python, folder, spec, best=variant == "best")
                 outcomes[variant].append(outcome)
                 show(
                     f"{VARIANTS[variant]:22} {outcome.tokens_per_second(tokens):7.1f} tokens/s "
-                    f"{mebibytes(outcome.peak):7.0f} MiB  others {outcome.others:4.0%}  {outcome.gradient}  "
+                    f"{mebibytes(outcome.peak):7.0f} MiB  besides {outcome.besides:3.0f} s  "
+                    f"others {outcome.others:4.0%}  {outcome.gradient}  "
                     f"losses {' '.join(f'{loss:.4f}' for loss in outcome.losses)}"
                 )
     _check_parity(outcomes)
-    return _figures(outcomes, tokens)
+    figures = _figures(outcomes, tokens)
+    if "compiled" in outcomes:
+        operations = _operations(spec.model_dir, tokens=sum(tokens), targets=targets) / sum(tokens)
+        speed = statistics.median(outcome.tokens_per_second(tokens) for outcome in outcomes["compiled"])
+        peak = _matrix_peak(spec)
+        figures.append(
+            Figure(
+                f"{_WHAT['compiled']}, share of the machine's matrix peak",
+                f"{speed * operations / peak:.0%} of {peak / 1e9:.0f} GFLOP/s in bfloat16",
+            )
+        )
+    return figures
 
 
 def _prepare(folder: Path, options: argparse.Namespace) -> tuple[TrainingSpec, list[list[Example]]]:
@@ -124,6 +151,7 @@ def _prepare(folder: Path, options: argparse.Namespace) -> tuple[TrainingSpec, l
         learning_rate=RATE,
         warmup_fraction=0.0,
         seed=SEED,
+        code_cache=folder / "code",
     )
     rows = read_rows(file, family)
     order = [example for row in epoch_order(SEED, 0, len(rows)) for example in rows.row(int(row))]
@@ -149,6 +177,7 @@ def _run_ours(path: Path, rows: Path, spec: TrainingSpec) -> Outcome:
     return Outcome(
         losses=[event.values["/train_total_loss"] for event in told],
         ends=[event.time for event in told],
+        seconds=ended.seconds,
         peak=ended.peak,
         gradient=f"B moved by {moved:.1e}",
         others=ended.others,
@@ -175,6 +204,7 @@ def _run_trl(python: Path, folder: Path, spec: TrainingSpec, *, best: bool) -> O
     return Outcome(
         losses=told["losses"],
         ends=told["ends"],
+        seconds=ended.seconds,
         peak=ended.peak,
         gradient=f"B moved by {told['moved']:.1e}, gradient norms from {min(told['gradient_norms']):.2f}",
         others=ended.others,
@@ -223,33 +253,69 @@ def _figures(outcomes: dict[str, list[Outcome]], tokens: Sequence[int]) -> list[
         show(f"{VARIANTS[name]}: {spread(speeds[name])} tokens/s, {spread(peaks[name])} MiB")
     speed = {name: statistics.median(values) for name, values in speeds.items()}
     peak = {name: statistics.median(values) for name, values in peaks.items()}
-    if "ours" not in speed:
-        return []
-    if len(speed) == 1:
-        return [Figure("training", f"{speed['ours']:.0f} tokens/s, {peak['ours']:.0f} MiB")]
     figures = []
-    for name in [name for name in outcomes if name != "ours"]:
-        figures.append(compared("training speed", speed["ours"], speed[name], "tokens/s", VARIANTS[name]))
-        figures.append(
-            compared("training memory", peak["ours"], peak[name], "MiB", VARIANTS[name], more_is_better=False)
-        )
+    for ours in [name for name in OURS if name in outcomes]:
+        if not set(outcomes) - set(OURS):
+            figures.append(Figure(_WHAT[ours], f"{speed[ours]:.0f} tokens/s, {peak[ours]:.0f} MiB"))
+        for name in [name for name in outcomes if name not in OURS]:
+            other = VARIANTS[name]
+            figures.append(compared(f"{_WHAT[ours]}, speed", speed[ours], speed[name], "tokens/s", other))
+            figures.append(
+                compared(f"{_WHAT[ours]}, memory", peak[ours], peak[name], "MiB", other, more_is_better=False)
+            )
+        if "defaults" in outcomes:
+            seconds = JOBS[ours] * 60.0
+            besides = {name: max(outcome.besides for outcome in outcomes[name]) for name in (ours, "defaults")}
+            many = (seconds - besides["defaults"]) * speed["defaults"]
+            figures.append(
+                compared(
+                    f"{_WHAT[ours]}, one of {many:,.0f} tokens from start to end",
+                    besides[ours] + many / speed[ours],
+                    seconds,
+                    "s",
+                    VARIANTS["defaults"],
+                    more_is_better=False,
+                )
+            )
     return figures
 
 
+def _operations(base: Path, *, tokens: int, targets: int) -> float:
+    """That training cannot do without: two a weight and token forward, two backward; in the head for targets."""
+    shapes = {name: told["shape"] for file in base.glob("*.safetensors") for name, told in _tensors(file).items()}
+    embedding = next(math.prod(shape) for name, shape in shapes.items() if "embed_tokens" in name)
+    layers = sum(math.prod(shape) for name, shape in shapes.items() if len(shape) == 2 and ".layers." in name)
+    return 4.0 * (layers * tokens + embedding * targets)
+
+
+def _matrix_peak(spec: TrainingSpec) -> float:
+    command = [sys.executable, "-m", "benchmarks.matrix_peak"]
+    return float(run(command, environment=compute_environment(spec.threads)).output)
+
+
 def _least_largest(file: Path, kind: str) -> float:
-    """Of the float32 tensors of a safetensors file whose name has ``kind`` in it, the smallest largest weight.
+    """Of the float32 tensors of a safetensors file whose name has ``kind`` in it, the smallest largest weight."""
+    content = file.read_bytes()
+    start_of_all = 8 + struct.unpack_from("<Q", content)[0]
+    largest = []
+    for name, tensor in _tensors(file).items():
+        if kind in name:
+            assert tensor["dtype"] == "F32"
+            start, end = (start_of_all + offset for offset in tensor["data_offsets"])
+            largest.append(max(map(abs, struct.unpack(f"<{(end - start) // 4}f", content[start:end]))))
+    return min(largest, default=0.0)
+
+
+def _tensors(file: Path) -> dict[str, Any]:
+    """The head of a safetensors file: type, shape and place of each tensor.
 
     Read by hand, as this process has no torch: eight bytes of length, a JSON header, then the numbers.
     """
-    content = file.read_bytes()
-    (size,) = struct.unpack_from("<Q", content)
-    largest = []
-    for name, tensor in json.loads(content[8 : 8 + size]).items():
-        if kind in name:
-            assert tensor["dtype"] == "F32"
-            start, end = (8 + size + offset for offset in tensor["data_offsets"])
-            largest.append(max(map(abs, struct.unpack(f"<{(end - start) // 4}f", content[start:end]))))
-    return min(largest, default=0.0)
+    with file.open("rb") as stream:
+        (size,) = struct.unpack("<Q", stream.read(8))
+        header: dict[str, Any] = json.loads(stream.read(size))
+    header.pop("__metadata__", None)
+    return header
 
 
 def main() -> None:

@@ -40,12 +40,15 @@ def test_datasets(tiny_model_dir: Path) -> None:
 
 
 def test_training(tiny_model_dir: Path) -> None:
-    options = ["--only", "ours", "--steps", 2, "--repeats", 1]
-    assert "tokens/s" in benchmark("benchmarks.training", *options, "--model-dir", tiny_model_dir)
+    options = ["--only", "ours", "--only", "compiled", "--steps", 2, "--repeats", 1]
+    table = benchmark("benchmarks.training", *options, "--model-dir", tiny_model_dir)
+    assert "| training, short jobs " in table
+    assert "| training, long jobs " in table
+    assert " GFLOP/s in bfloat16 " in table
 
 
 def outcome(*losses: float) -> training.Outcome:
-    return training.Outcome(list(losses), ends=[0.0, 1.0], peak=1, gradient="", others=0.0)
+    return training.Outcome(list(losses), ends=[0.0, 1.0], seconds=2.0, peak=1, gradient="", others=0.0)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sintonia.modeling.attention import keep_out_of_compiled_layers
-from sintonia.modeling.compilation import Kernels, compile_layers, keep_code_in, leave_layers, why_not
+from sintonia.modeling.compilation import Kernels, compile_layers, leave_layers, prepare_compiler, why_not
 from sintonia.modeling.load import Precision
 from sintonia.runs.spec import TrainingSpec
 from sintonia.training.data import Example
@@ -44,17 +44,16 @@ def compile_forward(model: Any, forward: Forward, examples: Sequence[Example], s
         model: what ``forward`` runs, adapters inside.
         examples: a few, the same in every attempt: compiled code may depend on what it first saw.
     """
-    reason = why_not(next(model.parameters()).device)
-    if reason is None and not isinstance(forward, PackedForward):
-        reason = "examples are not packed"
-    if reason:
+    if reason := why_not(next(model.parameters()).device):
         return f"not compiled: {reason}"
-    assert isinstance(forward, PackedForward)
-    if spec.code_cache is not None:
-        keep_code_in(spec.code_cache)
+    if not isinstance(forward, PackedForward):
+        return "not compiled: examples are not packed"
+    if spec.code_cache is None:
+        return "not compiled: the run has no folder for code"
     samples = [short(example) for example in examples]
     layers: list[torch.nn.Module] = []
     try:
+        prepare_compiler(spec.code_cache)
         expected_T, expected = _losses_and_gradients(model, forward, samples)
         keep_out_of_compiled_layers()
         layers = compile_layers(model)
