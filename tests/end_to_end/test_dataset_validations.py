@@ -67,6 +67,7 @@ def test_a_good_dataset_gets_counts_and_estimates(server: Server) -> None:
     assert estimates["tokens"] == 8 * training["tokens"]
     assert "assumed" in estimates["rateBasis"]
     assert estimates["seconds"] > 0
+    assert int(estimates["memoryBytes"]) > 700 * 2**20
     assert told["createTime"] <= told["startTime"] <= told["endTime"]
     assert not (_run(server, told["name"])).train_file.exists()
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 import training_runs as runs
 
+from sintonia.base_models import Catalog
+from sintonia.datasets.estimate import activation_bytes
 from sintonia.errors import ResourceExhausted
 from sintonia.modeling.loss import TokenLosses
 from sintonia.runs.events import Metrics
@@ -67,6 +69,17 @@ def test_the_estimate_follows_what_really_is_kept(tmp_path: Path, tiny_model_dir
     assert estimate == pytest.approx(real, rel=0.1)
 
 
+def test_what_is_told_before_a_job_is_near_what_is_kept(tmp_path: Path, embedded_model_dir: Path) -> None:
+    """The embedded model, by its sizes alone: within a third of what its forward keeps, and rather more than less."""
+    catalog = Catalog.load(cache=tmp_path, entries=[{"id": "real", "source": str(embedded_model_dir)}], aliases={})
+    facts = catalog.facts(catalog.find("real"))
+    directory = runs.prepare(tmp_path / "run", embedded_model_dir, rows=4, validation=0, epochs=1, precision="bfloat16")
+    run = runs.train_here(directory)
+    need = measure_step(run._forward, run._adapted, example(40))
+    kept = need.per_token * 4000 + need.per_square * 10 * 400**2
+    assert 0.9 < activation_bytes(facts, tokens=4000, longest=400) / kept < 1.4
+
+
 def test_a_run_in_little_memory_takes_smaller_bites(
     tmp_path: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,6 +97,14 @@ def test_a_run_in_little_memory_takes_smaller_bites(
     said = capsys.readouterr().out
     assert f"memory is short: at most {smaller._budget} tokens at a time instead of 4096" in said
     assert runs.metrics(tight) == pytest.approx(runs.metrics(roomy), abs=2e-5)
+
+    # Not even the longest example fits, unless nothing but the inputs of layers is kept.
+    monkeypatch.setattr(training_run, "free_memory", lambda: int(need.of(longest)) + adam - 1)
+    tightest = runs.prepare(tmp_path / "tightest", tiny_model_dir, batch_size=8)
+    run = runs.train_here(tightest)
+    assert "activations are computed anew instead of kept" in capsys.readouterr().out
+    assert measure_step(run._forward, run._adapted, longest[0]).of(longest) < 0.75 * need.of(longest)
+    assert runs.metrics(tightest) == pytest.approx(runs.metrics(roomy), abs=2e-5)
 
     monkeypatch.setattr(training_run, "free_memory", lambda: 0)
     with pytest.raises(ResourceExhausted, match="The longest example"):

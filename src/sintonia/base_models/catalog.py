@@ -64,8 +64,13 @@ class ModelFacts:
 
     hidden_size: int
     context_length: int
+    layers: int
+    """0 if not told, here and below."""
+    heads: int
+    inner_size: int
+    """Of the feed-forward part of a layer."""
     parameters: int
-    """About how many, as a llama of these sizes would have them; 0 if the sizes are not told."""
+    """About how many, as a llama of these sizes would have them."""
 
 
 @dataclass(frozen=True)
@@ -178,23 +183,25 @@ class Catalog:
                 f"Base model '{entry.id}': its config.json tells no hidden size or context length; "
                 "set context_length in its catalog entry."
             )
+        hidden = int(hidden)
+        layers = int(text.get("num_hidden_layers") or text.get("n_layer") or 0)
+        heads = int(text.get("num_attention_heads") or text.get("n_head") or 1)
+        inner = int(text.get("intermediate_size") or text.get("n_inner") or 4 * hidden)
+        shared = (text.get("num_key_value_heads") or heads) / heads
+        each = 2 * hidden * hidden * (1 + shared) + 3 * hidden * inner
         return ModelFacts(
-            hidden_size=int(hidden), context_length=int(context), parameters=_parameters(text, int(hidden))
+            hidden_size=hidden,
+            context_length=int(context),
+            layers=layers,
+            heads=heads,
+            inner_size=inner,
+            parameters=int(layers * each + (text.get("vocab_size") or 0) * hidden),
         )
 
     def max_example_tokens(self, entry: BaseModelEntry) -> int:
         """Longest training example in tokens. Raises FailedPrecondition as ``facts`` does."""
         context_length = self.facts(entry).context_length
         return min(entry.max_example_tokens or context_length, context_length)
-
-
-def _parameters(config: Mapping[str, Any], hidden: int) -> int:
-    layers = config.get("num_hidden_layers") or config.get("n_layer") or 0
-    heads = config.get("num_attention_heads") or config.get("n_head") or 1
-    shared = (config.get("num_key_value_heads") or heads) / heads
-    inner = config.get("intermediate_size") or config.get("n_inner") or 4 * hidden
-    each = 2 * hidden * hidden * (1 + shared) + 3 * hidden * inner
-    return int(layers * each + (config.get("vocab_size") or 0) * hidden)
 
 
 def _parse_entry(raw: Mapping[str, Any]) -> BaseModelEntry:

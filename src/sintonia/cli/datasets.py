@@ -257,7 +257,7 @@ def _print(out: Console, told: Json) -> None:
         )
         out.print(
             f"about {duration(estimates['seconds'])} at {estimates['tokensPerSecond']:,.0f} tokens/s, "
-            f"{estimates['rateBasis']}",
+            f"{estimates['rateBasis']}; about {estimates['memoryBytes'] / 2**30:.1f} GiB of memory",
             soft_wrap=True,
         )
     out.print("The dataset can be used." if told["valid"] else "The dataset cannot be used.")

@@ -1,4 +1,4 @@
-"""What tuning on a dataset will take, before anybody waits for it: steps, tokens, time."""
+"""What tuning on a dataset will take, before anybody waits for it: steps, tokens, time, memory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from sintonia.datasets.recommend import (
     total_steps,
 )
 from sintonia.resources.datasets import DatasetReport, Estimates
+from sintonia.runs.spec import MICRO_BATCH_TOKENS
 
-CPU_CORE_FLOPS = 8e10
-"""Per second and core, sustained in LoRA training: what a 135-million-parameter model was seen to do on two cores."""
+CPU_CORE_FLOPS = 1.2e11
+"""Per second and core, sustained in LoRA training: 0.8 to 1.9 were seen with 135 million parameters on two cores."""
 
 GPU_FLOPS = 3e13
 """Per second, sustained: a cautious guess for one GPU of these years."""
+
+RUNTIME_BYTES = 700 * 2**20
+"""What a trainer takes besides its model and what passes through that: its code, logits of the output head."""
 
 _FLOPS_PER_PARAMETER_AND_TOKEN = 4.0  # forward, and backward through a frozen base (two each)
 _EVALUATION_COST = 0.5  # of a token, against training on it
@@ -61,7 +65,29 @@ def estimate(
         tokens_per_second=tokens_per_second,
         rate_basis=basis,
         seconds=(training.tokens * epochs + evaluated) / tokens_per_second,
+        memory_bytes=_memory(training, validation, facts=facts, batch_size=batch_size, gpu=gpu),
     )
+
+
+def activation_bytes(facts: ModelFacts, *, tokens: int, longest: int) -> float:
+    """About what a model keeps of ``tokens`` tokens for its backward pass, in bfloat16, nothing computed twice.
+
+    Of each token and layer about eight vectors of the model's width and four of its feed-forward part, and of each
+    head its attention to at most ``longest`` tokens.
+    """
+    a_token = 8 * facts.hidden_size + 4 * facts.inner_size + facts.heads * longest
+    return 2.0 * facts.layers * tokens * a_token
+
+
+def _memory(
+    training: DatasetReport, validation: DatasetReport | None, *, facts: ModelFacts, batch_size: int, gpu: bool
+) -> int:
+    """Bytes that a trainer takes at most, roughly: of the machine's memory, or of the GPU's."""
+    reports = [training, validation] if validation else [training]
+    longest = max(report.longest_example_tokens for report in reports)
+    batch = batch_size * training.tokens // training.examples
+    tokens = max(longest, min(MICRO_BATCH_TOKENS["cuda" if gpu else "cpu"], batch))
+    return int(2 * facts.parameters + activation_bytes(facts, tokens=tokens, longest=longest) + RUNTIME_BYTES)
 
 
 def has_gpu(device: str) -> bool:

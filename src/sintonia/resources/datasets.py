@@ -133,6 +133,7 @@ class Estimates(Resource):
     tokens_per_second: float
     rate_basis: str
     seconds: float
+    memory_bytes: int
 
 
 class DatasetProgress(Resource):

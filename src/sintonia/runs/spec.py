@@ -7,6 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MICRO_BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
+"""Tokens that go through the model at a time: enough to keep the device busy, few enough for its memory."""
+
 
 class TrainingSpec(BaseModel):
     """A training run. Paths of data and outputs follow from the run directory (``layout.RunDirectory``).

@@ -13,14 +13,15 @@ from itertools import islice
 
 import torch
 
-from sintonia.errors import InvalidArgument
+from sintonia.errors import InvalidArgument, ResourceExhausted
 from sintonia.model_families import ModelFamily, open_family
 from sintonia.modeling.load import choose_precision
 from sintonia.modeling.lora import trainable_parameters
+from sintonia.modeling.recompute import recompute_layers
 from sintonia.runs.durable import remove_leftovers
 from sintonia.runs.events import Progress, Started
 from sintonia.runs.layout import RunDirectory
-from sintonia.runs.spec import TrainingSpec
+from sintonia.runs.spec import MICRO_BATCH_TOKENS, TrainingSpec
 from sintonia.runs.tokens import TokenColumns
 from sintonia.training.checkpoint import Position, ResumeCheckpoints, fingerprint_of, load_state, state_tensors
 from sintonia.training.compiled import compile_forward, is_wanted
@@ -37,9 +38,6 @@ from sintonia.training.reporting import Reporter, start_summary
 from sintonia.training.schedule import learning_rate, warmup_steps
 from sintonia.training.stopping import Stopping, StopRequest
 from sintonia.training.watchdog import Watchdog
-
-MICRO_BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
-"""Tokens that go through the model at a time: enough to keep the device busy, few enough for its memory."""
 
 
 class Run:
@@ -119,6 +117,7 @@ class Run:
         self._step = 0
         self._settled = False
         self._loss: float | None = None
+        self._recomputing = False
         self._saved_at = time.monotonic()
         self._best_loss: float | None = None
         self._waited = 0
@@ -153,18 +152,24 @@ class Run:
         self._reporter.finished(self._step)
 
     def _make_room(self) -> None:
-        """Make micro-batches so small that memory will suffice for the whole run; see ``memory``."""
+        """Make micro-batches so small that memory will suffice for the whole run; see ``memory``.
+
+        If that is not enough, nothing but the inputs of layers is kept.
+        """
         if self._device.type == "cuda":
             self._try_the_heaviest()
             return
         before = self._budget
-        self._budget = self._ranks.from_first(self._fitting_budget)
+        while (budget := self._ranks.from_first(self._fitting_budget)) is None:
+            self._recompute()
+        self._budget = budget
         if self._budget < before:
             self._reporter.line(f"memory is short: at most {self._budget} tokens at a time instead of {before}")
 
     def _compile(self) -> None:
         """Run compiled layers from here on, if the run is long enough to repay that; see ``compiled``."""
-        if is_wanted(self._spec, self._adapted, tokens=self._rows.token_count * self._spec.epochs):
+        tokens = self._rows.token_count * self._spec.epochs
+        if is_wanted(self._spec, self._adapted, tokens=tokens) and not self._recomputing:
             begun = time.monotonic()
             done = compile_forward(self._adapted, self._forward, self._samples, self._spec)
             self._reporter.line(f"the model's layers are {done} ({time.monotonic() - begun:.0f} s)")
@@ -175,12 +180,23 @@ class Run:
         self._optimizer.zero_grad()
         torch.cuda.empty_cache()
 
-    def _fitting_budget(self) -> int:
+    def _recompute(self) -> None:
+        self._recomputing = True
+        if recompute_layers(self._adapted.get_base_model()):
+            self._reporter.line("memory is short: activations are computed anew instead of kept, a third slower")
+
+    def _fitting_budget(self) -> int | None:
+        """None: not even one example fits, but ``_recompute`` may help."""
         examples = heaviest(self._rows.examples(), self._budget)
         need = measure_step(self._forward, self._adapted, examples[0])
         free = (free_memory() - 3 * sum(p.nbytes for p in self._parameters.values())) // self._ranks.count
         self._reporter.line(f"memory: about {mebibytes(need.of(examples))} a step, {mebibytes(free)} are free")
-        return fitting_budget(need, examples, self._budget, free=free)
+        try:
+            return fitting_budget(need, examples, self._budget, free=free)
+        except ResourceExhausted:
+            if self._recomputing:
+                raise
+            return None
 
     def _rehearse(self) -> Measures:
         """The heaviest micro-batches of training and of evaluation, with as much memory taken as Adam will take."""
@@ -223,7 +239,7 @@ class Run:
         """``work`` in every process, on its own share; the sum of what all of them measured.
 
         If one is to stop, all do; if memory is too small for one, all try again in smaller micro-batches from now on,
-        down to the ``longest`` example alone.
+        down to the ``longest`` example alone, and then without keeping activations.
         """
         while True:
             measures, outcome = Measures(), Outcome.DONE
@@ -242,10 +258,13 @@ class Run:
                 return Measures(loss, int(correct), int(targets))
             if outcome is Outcome.STOP:
                 raise Stopping
-            if self._budget <= longest:
+            if self._budget > longest:
+                self._budget //= 2
+                self._reporter.line(f"out of memory: at most {self._budget} tokens at a time from now on")
+            elif not self._recomputing:
+                self._recompute()
+            else:
                 raise torch.OutOfMemoryError(f"not even one example of {longest} tokens fits")
-            self._budget //= 2
-            self._reporter.line(f"out of memory: at most {self._budget} tokens at a time from now on")
             torch.cuda.empty_cache()
 
     def _gradients(self, examples: list[Example], targets: int) -> Measures:

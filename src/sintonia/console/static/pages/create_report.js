@@ -3,7 +3,7 @@
 import { call, own } from "../api.js";
 import { datasetChoice, distributions, showLines, totals } from "../datasets.js";
 import { button, fill, h, say } from "../dom.js";
-import { count, duration } from "../format.js";
+import { count, duration, size } from "../format.js";
 import { t } from "../page.js";
 import { emptyState, errorState, notice } from "../parts.js";
 import { poll } from "../poll.js";
@@ -113,7 +113,7 @@ export class Report {
     const [bad, dropped] = ["bad", "dropped"].map((field) => both.reduce((sum, report) => sum + (report[field] ?? 0), 0));
     const verdict = { valid: Boolean(found.valid), rows: training.examples, dropped, ...(estimates && {
       recommended: estimates.epochs, batch: estimates.batchSize, seconds: estimates.seconds, tokens: training.tokens,
-      measured: estimates.rateBasis.startsWith("measured"),
+      measured: estimates.rateBasis.startsWith("measured"), memory: estimates.memoryBytes,
     }) };
     this.draft.set({ check: { ...this.draft.check, verdict } });
     this.draft.forgive("training_dataset_uri", "dataset_uri", "validation_dataset_uri");
@@ -167,6 +167,7 @@ function numbers(report, draft) {
     [t("details.epochs"), plan && count(plan.epochs)],
     [t("dataset.steps"), plan && count(plan.steps)],
     [t("create.time"), plan && plan.time],
+    [t("create.memory"), plan && plan.memory],
   ]);
 }
 
@@ -179,5 +180,6 @@ export function planOf(draft) {
   return {
     epochs, batch, steps: Math.ceil(verdict.rows / batch) * epochs, tokens: verdict.tokens * epochs,
     time: t("create.about", { time: duration(Math.max(1, (verdict.seconds * epochs) / verdict.recommended)) }), measured: verdict.measured,
+    memory: verdict.memory && t("create.about", { time: size(verdict.memory) }),
   };
 }

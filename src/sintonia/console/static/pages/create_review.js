@@ -64,6 +64,7 @@ export class ReviewStep {
         ["dataset.steps", count(plan.steps)],
         ["dataset.tokens", count(plan.tokens)],
         ["create.time", plan.time],
+        ["create.memory", plan.memory],
         ["create.basis", t(plan.measured ? "create.basis.measured" : "create.basis.assumed")],
       ]));
     this.#showCode();
