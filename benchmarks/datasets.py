@@ -122,12 +122,11 @@ def _run_ours(folder: Path, base: Path, repeat: int, *, again: bool) -> Outcome:
 
 
 def _run_peer(python: Path, folder: Path, base: Path, variant: str) -> Outcome:
-    output = folder / f"{variant}.jsonl"
-    ended: Ended = run(
-        [python, PEERS / "hf_rows.py", variant, base, folder / "rows.jsonl", output],
-        environment={"HF_HOME": str(folder / "hf-home")},
-    )
-    output.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as home:  # one for all would keep what the first run made
+        ended: Ended = run(
+            [python, PEERS / "hf_rows.py", variant, base, folder / "rows.jsonl", f"{home}/tokens.jsonl"],
+            environment={"HF_HOME": home},
+        )
     return Outcome(ended.seconds, ended.peak, int(ended.output.split()[-1]), ended.others)
 
 

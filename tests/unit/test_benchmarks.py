@@ -55,7 +55,7 @@ def outcome(*losses: float) -> training.Outcome:
     ("ours", "theirs", "words"),
     [
         ((2.0, 1.9), (2.0, 1.8), "nats apart"),
-        ((2.0, math.nan), (2.0, 1.9), "losses of Sintonia are no numbers"),
+        ((2.0, math.nan), (2.0, 1.9), "losses of Sintonia, short jobs are no numbers"),
         ((2.0, 1.9), (math.nan, 1.9), "losses of TRL 1.16, defaults are no numbers"),
         ((2.0, 1.9), (2.0, math.inf), "are no numbers"),
         ((2.0, 1.9), (2.0,), "took 2 steps and TRL 1.16, defaults 1"),
