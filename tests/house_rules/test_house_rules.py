@@ -65,18 +65,22 @@ def test_only_settings_read_the_environment() -> None:
         if file == SOURCE / "settings.py":
             continue
         module = tree(file)
-        # {**os.environ, …} hands the environment on to a child process, which is no reading.
-        handed_on = {
+        # {**os.environ, …} hands the environment on to a child process, and os.environ[…] = … tells a library: no reading.
+        not_read = {
             value
             for node in ast.walk(module)
             if isinstance(node, ast.Dict)
             for key, value in zip(node.keys, node.values, strict=True)
             if key is None
+        } | {
+            node.value
+            for node in ast.walk(module)
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
         }
         for node in ast.walk(module):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
                 reads = node.attr in ("getenv", "getenvb", "environb")
-                if reads or (node.attr == "environ" and node not in handed_on):
+                if reads or (node.attr == "environ" and node not in not_read):
                     found.append(f"{name(file)}:{node.lineno}")
             if isinstance(node, ast.ImportFrom) and node.module == "os":
                 found += [f"{name(file)}:{node.lineno}" for item in node.names if "env" in item.name]
