@@ -65,7 +65,7 @@ def test_only_settings_read_the_environment() -> None:
         if file == SOURCE / "settings.py":
             continue
         module = tree(file)
-        # {**os.environ, …} hands the environment on to a child process, and os.environ[…] = … tells a library: no reading.
+        # {**os.environ, …} hands the environment to a child process, os.environ[…] = … tells a library: no reading.
         not_read = {
             value
             for node in ast.walk(module)

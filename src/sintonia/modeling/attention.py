@@ -144,7 +144,8 @@ class _Attention(torch.autograd.Function):
         _, heads, length, width = query.shape
         groups = key.shape[1]
         query_KRD = query[0].reshape(groups, -1, width)  # R = G * L: the rows that share a key head
-        key_KLD, value_KLD = key[0], value[0]
+        # Rows of a longer tensor: every product of theirs would copy them anew.
+        key_KLD, value_KLD = key[0].contiguous(), value[0].contiguous()
         scores = torch.bmm(query_KRD, key_KLD.transpose(1, 2)).view(groups, -1, length, length)
         bias_LL = _bias(length, window, query.device)
         capped = None

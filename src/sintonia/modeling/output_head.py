@@ -40,7 +40,7 @@ class SplitModel:
             logits: Tensor = self._model(inputs_embeds=hidden_TD[None], use_cache=False).logits
         finally:
             self._model._modules[self._name] = self._decoder
-        return logits[0]
+        return logits.squeeze(0)  # [0] would copy as many gradients in the backward pass
 
 
 class _Given(nn.Module):

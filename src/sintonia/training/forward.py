@@ -86,7 +86,7 @@ class PackedForward:
                     input_ids=_tensor(np.concatenate(inputs), self._device)[None],
                     position_ids=_tensor(positions, self._device)[None],
                     packed_layout=layout,
-                )[0]
+                ).squeeze(0)
             if not torch.is_grad_enabled():
                 hidden = hidden.detach()
             losses = chunked_token_losses(
