@@ -28,11 +28,11 @@ def model_dir() -> Path:
     return embedded.directory(Settings.load().cache)
 
 
-def chats(count: int, *, seed: int = 0) -> Iterator[JsonObject]:
-    """Rows of one exchange in the documented form, about 20 to 260 words long."""
+def chats(count: int, *, seed: int = 0, longer: int = 1) -> Iterator[JsonObject]:
+    """Rows of one exchange in the documented form, about 20 to 260 words long, or up to ``longer`` times that."""
     draw = random.Random(seed)
     for _ in range(count):
-        question, answer = _words(draw, 10, 100), _words(draw, 10, 160)
+        question, answer = _words(draw, 10, 100 * longer), _words(draw, 10, 160 * longer)
         yield {
             "contents": [
                 {"role": "user", "parts": [{"text": question}]},
@@ -41,13 +41,13 @@ def chats(count: int, *, seed: int = 0) -> Iterator[JsonObject]:
         }
 
 
-def chats_of_length(count: int, family: ModelFamily, *, seed: int = 0) -> Iterator[JsonObject]:
-    """``count`` rows of 60 to 400 tokens as ``family`` renders them."""
+def chats_of_length(count: int, family: ModelFamily, *, seed: int = 0, longest: int = LONGEST) -> Iterator[JsonObject]:
+    """``count`` rows of 60 to ``longest`` tokens as ``family`` renders them."""
     found = 0
     for number in range(100 * count):
-        row = next(chats(1, seed=seed + number))
+        row = next(chats(1, seed=seed + number, longer=-(-longest // LONGEST)))
         [example] = family.render_training(Conversation.from_wire(row))
-        if SHORTEST <= len(example) <= LONGEST:
+        if SHORTEST <= len(example) <= longest:
             yield row
             found += 1
             if found == count:

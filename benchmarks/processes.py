@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ PEERS = ROOT / "benchmarks" / "peers"
 _REQUIREMENTS = ROOT / "benchmarks" / "requirements.txt"
 _CONSTRAINTS = ROOT / "constraints.txt"
 _LOOK_SECONDS = 0.02
+_ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": "0"}
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class Ended:
     The memory is the system's own record of the process; if it had children meanwhile, what all of them together were
     seen to have, each shared page counted once, where that is more.
     ``others`` is the share of all cores that other processes used meanwhile: above a few per cent, times say little.
+    ``card`` is the most memory that was in use on the GPU, in bytes, whoever used it; 0 without one.
     """
 
     seconds: float
     peak: int
     output: str
     others: float
+    card: int
 
 
 def run(command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> Ended:
@@ -54,11 +58,12 @@ def run(command: Sequence[str | Path], *, environment: Mapping[str, str] | None 
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", **(environment or {})},
+            env={**_ENVIRONMENT, **os.environ, **(environment or {})},
         )
-        peak = looks = 0
+        peak = looks = card = 0
         while process.poll() is None:
             peak = max(peak, peak_memory(process.pid), family_memory(process.pid) if looks % 10 == 0 else 0)
+            card = max(card, card_memory() if looks % 10 == 0 else 0)
             looks += 1
             time.sleep(_LOOK_SECONDS)
         seconds = time.monotonic() - begin
@@ -67,7 +72,7 @@ def run(command: Sequence[str | Path], *, environment: Mapping[str, str] | None 
         output = log.read().decode(errors="replace")
     if process.returncode != 0:
         raise SystemExit(f"{' '.join(map(str, command))}\nended with {process.returncode}:\n{output[-4000:]}")
-    return Ended(seconds, peak, output, others=max(0.0, others) / seconds / (os.cpu_count() or 1))
+    return Ended(seconds, peak, output, others=max(0.0, others) / seconds / (os.cpu_count() or 1), card=card)
 
 
 def peak_memory(pid: int) -> int:
@@ -88,6 +93,19 @@ def family_memory(pid: int) -> int:
 def resident_memory(pid: int) -> int:
     """The resident memory that a live process has, in bytes; 0 if it is gone."""
     return _memory(pid, "VmRSS")
+
+
+def has_gpu() -> bool:
+    return shutil.which("nvidia-smi") is not None
+
+
+def card_memory() -> int:
+    """Bytes in use on the first GPU; 0 if there is none."""
+    if not has_gpu():
+        return 0
+    asked = ["nvidia-smi", "--id=0", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return int(done.stdout) * 2**20 if done.returncode == 0 else 0
 
 
 def _busy_seconds() -> float:

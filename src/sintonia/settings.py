@@ -134,7 +134,7 @@ class Settings(BaseModel):
     compile_training: str = Field(
         default="auto",
         pattern="^(auto|always|never)$",
-        description="whether a model is compiled to be trained on a CPU; auto: for jobs of some minutes and more",
+        description="whether a model is compiled to be trained; auto: on a CPU, for jobs of some minutes and more",
     )
     precision: str = Field(
         default="auto",

@@ -47,6 +47,11 @@ def test_training(tiny_model_dir: Path) -> None:
     assert " GFLOP/s in bfloat16 " in table
 
 
+def test_training_of_a_shape(tiny_model_dir: Path) -> None:
+    options = ["--only", "ours", "--steps", 2, "--repeats", 1, "--shape", "toy", "--batch", 3, "--longest", 900]
+    assert "| training, short jobs " in benchmark("benchmarks.training", *options, "--model-dir", tiny_model_dir)
+
+
 def outcome(*losses: float) -> training.Outcome:
     return training.Outcome(list(losses), ends=[0.0, 1.0], seconds=2.0, peak=1, gradient="", others=0.0)
 

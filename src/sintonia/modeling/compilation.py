@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,8 +22,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def why_not(device: torch.device) -> str | None:
     """What keeps this machine from compiling for ``device``; None if nothing does."""
-    if device.type != "cpu":
-        return f"not done on {device.type}"
+    if device.type == "cuda":
+        return None if find_spec("triton") else "Triton is not installed"
     # Only here: a training that is too short for it need not wait until the compiler is imported.
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler

@@ -33,6 +33,8 @@ def is_wanted(spec: TrainingSpec, model: Any, *, tokens: int) -> bool:
     """
     if spec.compile != "auto":
         return spec.compile == "always"
+    if next(model.parameters()).is_cuda:  # whether it repays itself there has not been measured
+        return False
     operations = 4 * sum(parameter.numel() for parameter in model.parameters()) * tokens
     return operations / (SPEED_OF_A_THREAD * spec.threads) > REPAID_AFTER
 
