@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners import lora
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -44,12 +45,29 @@ def add_adapter(model: PreTrainedModel, *, rank: int, alpha: float, seed: int) -
         raise FailedPrecondition("This base model has no linear layers to put an adapter on.")
     for parameter in trainable.values():
         parameter.data = parameter.data.float()
-    # Autocast picks the precision; PEFT's own cast would widen every activation to the adapter's float32.
     for module in adapted.modules():
         if hasattr(module, "cast_input_dtype_enabled"):
+            # Autocast picks the precision; PEFT's own cast would widen every activation to the adapter's float32.
             module.cast_input_dtype_enabled = False
+        if type(module) is lora.Linear:
+            module.__class__ = _Linear
     adapted.eval()
     return adapted
+
+
+class _Linear(lora.Linear):  # type: ignore[misc]
+    """PEFT's layer, which scales where the adapter is narrow, and adds in place.
+
+    On a CPU both are bound by memory: scaling and adding what is as wide as the layer takes a tenth of a step. The
+    output is the same to the bit where the scale is a power of two, as it is by default.
+    """
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if args or kwargs or self.disable_adapters or self.merged or self.active_adapters != ["default"]:
+            return super().forward(x, *args, **kwargs)  # type: ignore[no-any-return]
+        narrow: Tensor = self.lora_A["default"](x) * self.scaling["default"]
+        output: Tensor = self.base_layer(x)
+        return output.add_(self.lora_B["default"](narrow))
 
 
 def trainable_parameters(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:

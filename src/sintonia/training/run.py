@@ -103,6 +103,7 @@ class Run:
             betas=(0.9, 0.999),
             eps=1e-8,
             weight_decay=spec.weight_decay,
+            fused=True,
         )
         self._samples = list(islice(self._rows.examples(), 2))
         self._forward, why = choose_forward(
