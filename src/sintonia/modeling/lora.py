@@ -55,7 +55,7 @@ def add_adapter(model: PreTrainedModel, *, rank: int, alpha: float, seed: int) -
     return adapted
 
 
-class _Linear(lora.Linear):  # type: ignore[misc]
+class _Linear(lora.Linear):
     """PEFT's layer, which scales where the adapter is narrow, and adds in place.
 
     On a CPU both are bound by memory: scaling and adding what is as wide as the layer takes a tenth of a step. The
@@ -64,7 +64,7 @@ class _Linear(lora.Linear):  # type: ignore[misc]
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if args or kwargs or self.disable_adapters or self.merged or self.active_adapters != ["default"]:
-            return super().forward(x, *args, **kwargs)  # type: ignore[no-any-return]
+            return super().forward(x, *args, **kwargs)
         narrow: Tensor = self.lora_A["default"](x) * self.scaling["default"]
         output: Tensor = self.base_layer(x)
         return output.add_(self.lora_B["default"](narrow))

@@ -15,9 +15,9 @@ from sintonia.runs.spec import TrainingSpec
 from sintonia.training.data import Example
 from sintonia.training.forward import ATTENTION_TOLERANCE, Forward, PackedForward, check_close, short
 
-REPAID_AFTER = 180.0
-"""Seconds of training as it is for which compiling repays at once: it takes some 35 s once and 8 s from then on (two
-cores, 135 M parameters), and saves a fifth to a third."""
+REPAID_AFTER = 300.0
+"""Seconds of training as it is for which compiling repays: it takes some 35 s once and 8 s from then on (two cores,
+135 M parameters), and saves from 2 % on a calm machine to a fifth where others use its memory too."""
 SPEED_OF_A_THREAD = 180e9
 """Operations per second, roughly. Nothing is measured here: what a run does must not depend on the moment."""
 
