@@ -17,7 +17,7 @@ from sintonia.training.forward import ATTENTION_TOLERANCE, Forward, PackedForwar
 
 REPAID_AFTER = 300.0
 """Seconds of training as it is for which compiling repays: it takes some 35 s once and 8 s from then on (two cores,
-135 M parameters), and saves from 2 % on a calm machine to a fifth where others use its memory too."""
+135 M parameters), and saved 2 to 11 % in the benchmark."""
 SPEED_OF_A_THREAD = 180e9
 """Operations per second, roughly. Nothing is measured here: what a run does must not depend on the moment."""
 
