@@ -29,7 +29,7 @@ from urllib.parse import quote, urlencode
 import psutil
 
 from benchmarks.processes import peak_memory, resident_memory
-from benchmarks.report import Figure, machine, mebibytes, number, show, table
+from benchmarks.report import Figure, main, mebibytes, number, show
 from sintonia.database import Database, Transaction, tuning_jobs
 from sintonia.database.tuning_jobs import JobRecord
 from sintonia.resources.base import JsonObject
@@ -354,11 +354,5 @@ def _micros(moment: datetime) -> int:
     return int(moment.timestamp() * 1e6)
 
 
-def main() -> None:
-    options = parse()
-    print(f"{machine()}\n")
-    print(table(measure(options)))
-
-
 if __name__ == "__main__":
-    main()
+    main(parse, measure)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.chats import chats, model_dir
 from benchmarks.processes import PEERS, Ended, peer_python, run
-from benchmarks.report import Figure, compared, machine, mebibytes, number, show, spread, table
+from benchmarks.report import Figure, compared, main, mebibytes, number, show, spread
 from sintonia.datasets.handover import PrepareSpec, read_prepare_result, write_prepare_spec
 from sintonia.runs.layout import RunDirectory
 from sintonia.storage import BucketStore, StorageConfig
@@ -162,11 +162,5 @@ def _figures(outcomes: dict[str, list[Outcome]], count: int, size: int, *, large
     return figures
 
 
-def main() -> None:
-    options = parse()
-    print(f"{machine()}\n")
-    print(table(measure(options)))
-
-
 if __name__ == "__main__":
-    main()
+    main(parse, measure)

@@ -53,6 +53,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 def main(shape: str, folder: Path, tokenizer: Path) -> None:
+    # Only here: the process that measures knows the shapes and does without torch.
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 

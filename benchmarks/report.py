@@ -7,7 +7,8 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,3 +76,10 @@ def _first(file: str, name: str) -> str | None:
     except OSError:
         return None
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), None)
+
+
+def main(parse: Callable[[], Namespace], measure: Callable[[Namespace], Sequence[Figure]]) -> None:
+    """A part of the benchmarks on its own."""
+    options = parse()
+    print(f"{machine()}\n")
+    print(table(measure(options)))

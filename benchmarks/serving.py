@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.chats import chats, model_dir
 from benchmarks.processes import PEERS, run
-from benchmarks.report import Figure, compared, machine, show, spread, table
+from benchmarks.report import Figure, compared, main, show, spread
 from sintonia.model_families import open_family
 from sintonia.resources.content import Conversation
 from sintonia.serving.client import CompletionRequest, EngineClient
@@ -143,11 +143,5 @@ def _check_parity(case: Case, ours: list[list[int]], theirs: list[list[int]]) ->
         raise SystemExit(f"{case}: our replies and transformers' are not those of the same model: {pairs}")
 
 
-def main() -> None:
-    options = parse()
-    print(f"{machine()}\n")
-    print(table(measure(options)))
-
-
 if __name__ == "__main__":
-    main()
+    main(parse, measure)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.control_plane import Server
-from benchmarks.report import Figure, machine, number, show, spread, table
+from benchmarks.report import Figure, main, number, show, spread
 from sintonia.runs.events import Progress, Started, read_events
 from sintonia.runs.layout import RunDirectory
 
@@ -83,11 +83,5 @@ def _event(run: RunDirectory, kind: type[Started] | type[Progress]) -> float | N
     return None
 
 
-def main() -> None:
-    options = parse()
-    print(f"{machine()}\n")
-    print(table(measure(options)))
-
-
 if __name__ == "__main__":
-    main()
+    main(parse, measure)

@@ -28,7 +28,7 @@ from typing import Any
 from benchmarks.chats import LONGEST, chats_of_length, model_dir
 from benchmarks.processes import PEERS, has_gpu, peer_python, run
 from benchmarks.random_model import SHAPES
-from benchmarks.report import Figure, compared, machine, mebibytes, show, spread, table
+from benchmarks.report import Figure, compared, main, mebibytes, show, spread
 from sintonia.model_families import open_family
 from sintonia.runs.events import Metrics, read_events
 from sintonia.runs.layout import RunDirectory
@@ -329,11 +329,5 @@ def _tensors(file: Path) -> dict[str, Any]:
     return header
 
 
-def main() -> None:
-    options = parse()
-    print(f"{machine()}\n")
-    print(table(measure(options)))
-
-
 if __name__ == "__main__":
-    main()
+    main(parse, measure)
