@@ -134,7 +134,8 @@ class Settings(BaseModel):
     compile_training: str = Field(
         default="auto",
         pattern="^(auto|always|never)$",
-        description="whether a model is compiled to be trained; auto: on a CPU, for jobs of some minutes and more",
+        description="whether a model is compiled to be trained; auto: on a CPU, for jobs of some minutes and more; "
+        "never: nothing is compiled, native kernels included",
     )
     precision: str = Field(
         default="auto",

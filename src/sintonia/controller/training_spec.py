@@ -64,7 +64,7 @@ def training_spec(
             "processes": settings.training_processes,
             "hang_seconds": settings.training_hang_seconds,
             "compile": settings.compile_training,
-            "code_cache": settings.cache / "compiled",
+            "code_cache": None if settings.compile_training == "never" else settings.cache / "compiled",
             "max_example_tokens": min(entry.max_example_tokens or facts.context_length, facts.context_length),
             "initial_adapter": f"{before.tuned_model_name} checkpoint {before.checkpoint_id}" if before else None,
             "adapter_rank": chosen.adapter_size.rank,

@@ -20,6 +20,7 @@ from transformers import AttentionInterface
 
 from sintonia.modeling import varlen
 from sintonia.modeling.compilation import kernel
+from sintonia.modeling.native import attention as native
 
 PACKED_ATTENTION = "sintonia_packed"
 
@@ -98,6 +99,10 @@ def packed_attention(
             longest=max(lengths),
             scale=scale,
             window=sliding_window,
+        ), None
+    if softcap is None and native.serves(query_BHTD, key_BKTD, value_BKTD, len(lengths)):
+        return native.attend(
+            query_BHTD, key_BKTD, value_BKTD, lengths=lengths, scale=scale, window=sliding_window
         ), None
     parts = zip(
         lengths, query_BHTD.split(lengths, 2), key_BKTD.split(lengths, 2), value_BKTD.split(lengths, 2), strict=True

@@ -17,6 +17,7 @@ from sintonia.errors import InvalidArgument, ResourceExhausted
 from sintonia.model_families import ModelFamily, open_family
 from sintonia.modeling.load import choose_precision
 from sintonia.modeling.lora import trainable_parameters
+from sintonia.modeling.native import library as kernels
 from sintonia.modeling.recompute import recompute_layers
 from sintonia.runs.durable import remove_leftovers
 from sintonia.runs.events import Progress, Started
@@ -64,6 +65,10 @@ class Run:
         self._ranks = ranks
         self._watchdog = watchdog
         self._resume_checkpoints = ResumeCheckpoints(directory.resume)
+        self._device = ranks.device
+        self._precision = choose_precision(self._device, spec.precision)
+        if native := self._device.type == "cpu" and self._precision == "bfloat16" and spec.code_cache is not None:
+            kernels.prepare(spec.code_cache)
         if ranks.is_first:
             remove_leftovers(directory.resume)
             remove_leftovers(directory.checkpoints)
@@ -88,8 +93,6 @@ class Run:
         self._warmup = warmup_steps(self._plan.total_steps, spec.warmup_fraction)
         self._fingerprint = fingerprint_of(spec, self._rows.digest, self._validation.digest)
 
-        self._device = ranks.device
-        self._precision = choose_precision(self._device, spec.precision)
         self._budget = MICRO_BATCH_TOKENS[self._device.type]
         self._adapted = load_adapted(
             directory, spec, device=self._device, precision=self._precision, on_part=self._loading
@@ -114,6 +117,9 @@ class Run:
             precision=self._precision,
         )
         reporter.line(f"examples go through the model {why}")
+        if native:
+            reason = kernels.why_not()
+            reporter.line(f"native kernels are not used: {reason}" if reason else "native kernels are used")
 
         self._step = 0
         self._settled = False

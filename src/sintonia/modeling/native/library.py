@@ -1,0 +1,108 @@
+"""The kernels' code, compiled once on this machine and kept: two seconds, while a run loads its model."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import torch
+
+_SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
+_HEADERS = sorted(Path(__file__).parent.glob("*.h"))
+_COMPILER = "g++"
+_FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-fopenmp", "-mfma",
+          "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512bf16")  # fmt: skip
+_PATIENCE = 300.0
+"""Seconds that compiling may take."""
+
+
+class _State:
+    """Of the process: what is being made, what was loaded, and why there is nothing."""
+
+    target: Path | None = None
+    compiling: subprocess.Popen[str] | None = None
+    library: ctypes.CDLL | None = None
+    reason: str | None = "no folder for compiled code"
+
+
+def prepare(folder: Path) -> None:
+    """Begin to make the kernels, if they are not in ``folder`` already; ``library`` waits for that.
+
+    Args:
+        folder: where compiled code goes and comes from: not one for temporary files, which all users share.
+    """
+    if _State.library is not None or _State.compiling is not None:
+        return
+    _State.reason = _why_not_here()
+    if _State.reason is not None:
+        return
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    digest = hashlib.sha256(repr(_FLAGS).encode())
+    for file in (*_SOURCES, *_HEADERS):
+        digest.update(file.read_bytes())
+    _State.target = folder / f"kernels-{digest.hexdigest()[:16]}.so"
+    if not _State.target.exists():
+        command = [_COMPILER, *_FLAGS, *map(str, _SOURCES), "-o", str(_unfinished())]
+        _State.compiling = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+
+
+def library() -> ctypes.CDLL | None:
+    """The kernels; None where there are none: ``why_not`` tells."""
+    if _State.library is None and _State.reason is None:
+        try:
+            _State.library = _load()
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            _State.reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    return _State.library
+
+
+def why_not() -> str | None:
+    """What keeps this process from using kernels; None if nothing does."""
+    library()
+    return _State.reason
+
+
+def _why_not_here() -> str | None:
+    if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.cpu.get_cpu_capability().startswith(
+        "AVX512"
+    ):
+        return "this CPU has no AVX-512 BF16"
+    if shutil.which(_COMPILER) is None:
+        return f"{_COMPILER} is not installed"
+    return None
+
+
+def _load() -> ctypes.CDLL:
+    assert _State.target is not None
+    if (compiling := _State.compiling) is not None:
+        _State.compiling = None
+        try:
+            _, errors = compiling.communicate(timeout=_PATIENCE)
+        finally:
+            compiling.kill()
+        if compiling.returncode != 0:
+            _unfinished().unlink(missing_ok=True)
+            raise RuntimeError(f"{_COMPILER} failed: {errors.strip().partition(chr(10))[0]}")
+        _unfinished().replace(_State.target)
+    # torch's threads serve the kernels too: its OpenMP is loaded, and has the name that these ask for.
+    try:
+        loaded = ctypes.CDLL(str(_State.target))
+    except OSError:
+        _State.target.unlink(missing_ok=True)  # the next run makes it anew
+        raise
+    if not loaded.runs_here():
+        raise RuntimeError("this CPU has no AVX-512 BF16")
+    return loaded
+
+
+def _unfinished() -> Path:
+    """Not yet for other processes to see."""
+    assert _State.target is not None
+    return _State.target.with_suffix(f".{os.getpid()}")
