@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import training_runs as runs
 import transformers
 
 from sintonia.modeling import attention
-from sintonia.modeling.native import library
+from sintonia.modeling.lora import add_adapter, trainable_parameters
+from sintonia.modeling.native import adapter, layers, library
+from sintonia.modeling.native import loss as native_loss
 from sintonia.modeling.native.attention import attend, serves
+from sintonia.training.compiled import is_wanted
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +136,135 @@ def test_attention_of_a_packed_batch_takes_the_kernel_where_it_serves(monkeypatc
     assert taken == [3, None]
 
 
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize(
+    ("tokens", "width", "wide", "rank"),
+    [(1, 32, 32, 1), (37, 64, 96, 4), (200, 576, 192, 16), (129, 96, 320, 32), (150, 96, 64, 64), (16, 1536, 576, 8)],
+)
+def test_an_adapted_layer_is_its_definition(tokens: int, width: int, wide: int, rank: int) -> None:
+    chance = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=chance) / math.sqrt(shape[-1])
+
+    x = random(1, tokens, width).bfloat16().requires_grad_()
+    weight, bias, direction = random(wide, width).bfloat16(), random(wide).bfloat16(), random(1, tokens, wide)
+    a, b = random(rank, width).requires_grad_(), random(wide, rank).requires_grad_()
+    assert adapter.serves(x, weight, a, b)
+    found = with_gradients(adapter.adapted_linear(x, weight, bias, a, b, 1.7), [x, a, b], direction)
+    exact = [tensor.detach().double().requires_grad_() for tensor in (x, a, b)]
+    output = exact[0] @ weight.double().T + bias.double() + 1.7 * exact[0] @ exact[1].T @ exact[2].T
+    expected = with_gradients(output, exact, direction)
+    for tensor, wanted in zip(found, expected, strict=True):
+        assert distance(tensor, wanted) < 0.005
+    assert found[2].dtype is found[3].dtype is torch.float32
+
+
+@pytest.mark.usefixtures("kernels")
+def test_what_the_adapter_kernels_do_not_know_goes_torchs_way() -> None:
+    x, weight = torch.ones(4, 64).bfloat16(), torch.ones(96, 64).bfloat16()
+    a, b = torch.ones(4, 64), torch.ones(96, 4)
+    assert adapter.serves(x, weight, a, b)
+    assert not adapter.serves(x.float(), weight, a, b)
+    assert not adapter.serves(x, weight, a.bfloat16(), b)
+    assert not adapter.serves(x, torch.ones(90, 64).bfloat16(), a, b)
+    assert not adapter.serves(x, weight.clone().requires_grad_(), a, b)
+
+
+@pytest.mark.usefixtures("kernels")
+def test_losses_of_rows_are_those_of_their_definition() -> None:
+    chance = torch.Generator().manual_seed(0)
+    scores = (torch.randn(70, 320, generator=chance) * 4).bfloat16()
+    scores[2:5] = 1.0  # ties: the first of the likeliest counts
+    targets = torch.randint(0, 320, (70,), generator=chance)
+    targets[2:5] = torch.tensor([0, 1, 319])
+    targets[40:] = scores[40:].argmax(-1)
+    exact = scores.double().requires_grad_()
+    expected = torch.nn.functional.cross_entropy(exact, targets, reduction="none")
+    (slopes,) = torch.autograd.grad(expected.sum(), exact)
+    loss_C, correct_C, slope_CV = native_loss.row_losses(scores, targets, with_slopes=True)
+    torch.testing.assert_close(loss_C.double(), expected.detach(), atol=2e-5, rtol=1e-5)
+    assert torch.equal(correct_C, scores.max(-1).indices == targets)
+    assert correct_C[2:5].tolist() == [True, False, False]
+    assert slope_CV is not None
+    assert distance(slope_CV, slopes) < 0.003
+    assert native_loss.row_losses(scores, targets, with_slopes=False)[2] is None
+    scores[1, 7] = float("nan")
+    loss_C, *_ = native_loss.row_losses(scores, targets, with_slopes=True)
+    assert loss_C.isnan().nonzero().flatten().tolist() == [1]
+
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 320,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 32,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+IDS = torch.arange(40)[None] * 7 % 320
+
+
+def logits_and_gradients(model: Any, *, precision: torch.dtype) -> torch.Tensor:
+    """As one vector."""
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision is torch.bfloat16):
+        output = model(input_ids=IDS).logits
+    gradients = torch.autograd.grad(output.double().logsumexp(-1).sum(), list(trainable_parameters(model).values()))
+    return torch.cat([output.detach().flatten(), *(gradient.flatten() for gradient in gradients)]).double()
+
+
+def adapted_model(name: str, precision: torch.dtype) -> Any:
+    """A small random model with an adapter that does something."""
+    torch.manual_seed(0)
+    model = getattr(transformers, f"{name}ForCausalLM")(getattr(transformers, f"{name}Config")(**SMALL))
+    for part_name, parameter in model.named_parameters():
+        if "norm" in part_name:
+            torch.nn.init.uniform_(parameter.data, 0.5, 1.5)
+    adapted = add_adapter(model.to(precision).eval().requires_grad_(False), rank=4, alpha=8, seed=0)
+    for parameter_name, parameter in trainable_parameters(adapted).items():
+        if "lora_B" in parameter_name:
+            torch.nn.init.normal_(parameter.data, std=0.1)
+    return adapted.double() if precision is torch.float64 else adapted
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("Llama", {"_RMSNorm", "_Gated", "_Rotation"}),
+        ("Qwen3", {"_RMSNorm", "_Gated", "_Rotation"}),
+        ("Mistral", {"_RMSNorm", "_Gated", "_Rotation"}),
+        ("Gemma2", {"_Rotation"}),
+        ("Phi3", {"_RMSNorm"}),
+    ],
+)
+def test_native_layers_compute_what_the_models_own_compute(
+    name: str, known: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = logits_and_gradients(adapted_model(name, torch.float64), precision=torch.float64)
+    model = adapted_model(name, torch.bfloat16)
+    plain = logits_and_gradients(model, precision=torch.bfloat16)
+
+    taken: set[str] = set()
+    for operation in (layers._RMSNorm, layers._Gated, layers._Rotation):
+
+        def counted(*given: Any, apply: Any = operation.apply, name: str = operation.__name__) -> Any:
+            taken.add(name)
+            return apply(*given)
+
+        monkeypatch.setattr(operation, "apply", counted)
+    module = sys.modules[type(model.get_base_model()).__module__]
+    monkeypatch.setattr(module, "apply_rotary_pos_emb", module.apply_rotary_pos_emb)  # what is put there goes again
+    layers.use_native_layers(model)
+    found = logits_and_gradients(model, precision=torch.bfloat16)
+    assert taken == known
+    assert distance(found, expected) < 1.1 * distance(plain, expected) < 0.1
+
+
 @pytest.fixture(scope="module")
 def model_dir(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model's tokenizer and files around a model whose heads are as wide as kernels want them."""
@@ -162,6 +295,15 @@ def test_a_run_with_kernels_tells_what_one_without_tells(tmp_path: Path, model_d
     assert told != expected  # they did run: they round in other places
     losses = [key for key in expected if "loss" in key[0]]
     assert max(abs(told[key] - expected[key]) for key in losses) < 0.02
+
+
+@pytest.mark.usefixtures("kernels")
+def test_where_kernels_are_nothing_is_compiled_for_the_model(tmp_path: Path, tiny_model_dir: Path) -> None:
+    spec = runs.prepare(tmp_path / "run", tiny_model_dir, compile="auto").read_spec()
+    model = torch.nn.Linear(10_000, 10_000, device="meta")
+    assert not is_wanted(spec, model, tokens=5_000_000)
+    forget()
+    assert is_wanted(spec, model, tokens=5_000_000)
 
 
 def test_a_machine_without_a_compiler_says_so_and_does_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sintonia.modeling.compilation import Kernels, kernel
+from sintonia.modeling.native import loss as native
 
 CHUNK_LOGITS = 16 * 2**20
 """Logits that exist at a time: 64 MiB in float32."""
+CPU_CHUNK_LOGITS = 4 * 2**20
+"""On a CPU, whose allocator hands larger pieces back, to take them anew from the system, page by page, …"""
+CPU_CHUNK = 64
+"""… but no fewer tokens than this: each chunk reads the weights of the whole head."""
 CACHED_LOGITS = 2**18
 """Logits that are gone over at a time, several times: in float32 they still lie in a CPU's caches."""
 
@@ -43,6 +48,8 @@ def chunked_token_losses(hidden_TD: Tensor, targets_T: Tensor, head: Head, *, vo
     Liger-Kernel's fused linear cross-entropy).
     """
     chunk = max(1, CHUNK_LOGITS // vocabulary)
+    if hidden_TD.is_cpu:
+        chunk = min(chunk, max(CPU_CHUNK, CPU_CHUNK_LOGITS // vocabulary))
     loss_T, correct_T = _ChunkedTokenLosses.apply(hidden_TD, targets_T, head, chunk)
     return TokenLosses(loss_T, correct_T)
 
@@ -63,7 +70,10 @@ class _ChunkedTokenLosses(torch.autograd.Function):
             with torch.set_grad_enabled(needs_gradient):
                 logits_CV = head(hidden_CD)
             scores_CV = logits_CV.detach()
-            loss_C, correct_C, slope_CV = _losses_and_slopes(scores_CV, targets_C)
+            if native.serves(scores_CV):
+                loss_C, correct_C, slope_CV = native.row_losses(scores_CV, targets_C, with_slopes=needs_gradient)
+            else:
+                loss_C, correct_C, slope_CV = _losses_and_slopes(scores_CV, targets_C)
             correct.append(correct_C)
             losses.append(loss_C)
             if gradient_TD is not None:

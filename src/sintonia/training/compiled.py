@@ -11,6 +11,7 @@ from torch import Tensor
 from sintonia.modeling.attention import keep_out_of_compiled_layers
 from sintonia.modeling.compilation import Kernels, compile_layers, leave_layers, prepare_compiler, why_not
 from sintonia.modeling.load import Precision
+from sintonia.modeling.native.library import library
 from sintonia.runs.spec import TrainingSpec
 from sintonia.training.data import Example
 from sintonia.training.forward import ATTENTION_TOLERANCE, Forward, PackedForward, check_close, short
@@ -34,6 +35,8 @@ def is_wanted(spec: TrainingSpec, model: Any, *, tokens: int) -> bool:
     if spec.compile != "auto":
         return spec.compile == "always"
     if next(model.parameters()).is_cuda:  # whether it repays itself there has not been measured
+        return False
+    if library() is not None:  # native kernels are faster, and are there at once
         return False
     operations = 4 * sum(parameter.numel() for parameter in model.parameters()) * tokens
     return operations / (SPEED_OF_A_THREAD * spec.threads) > REPAID_AFTER

@@ -18,6 +18,7 @@ from sintonia.model_families import ModelFamily, open_family
 from sintonia.modeling.load import choose_precision
 from sintonia.modeling.lora import trainable_parameters
 from sintonia.modeling.native import library as kernels
+from sintonia.modeling.native.layers import use_native_layers
 from sintonia.modeling.recompute import recompute_layers
 from sintonia.runs.durable import remove_leftovers
 from sintonia.runs.events import Progress, Started
@@ -97,6 +98,8 @@ class Run:
         self._adapted = load_adapted(
             directory, spec, device=self._device, precision=self._precision, on_part=self._loading
         )
+        if native and spec.compile != "always":  # a compiled layer has such code of its own
+            use_native_layers(self._adapted)
         if spec.initial_adapter:
             reporter.line(f"the adapter begins as that of {spec.initial_adapter}")
         self._parameters = trainable_parameters(self._adapted)

@@ -16,13 +16,6 @@ namespace {
 
 constexpr int BLOCK = 64;  // query rows whose weights are kept until keys' and values' gradients take them up
 
-// bfloat16 of shape (tokens, heads, width), whose width lies together.
-struct Heads {
-    bf16* data;
-    long token, head;  // elements from one to the next
-    bf16* at(long t, long h) const { return data + t * token + h * head; }
-};
-
 // The keys that a row, or the ROWS rows from t on, may look at: from lo (a multiple of COLUMNS) up to hi (likewise).
 struct Span {
     int window;  // 0: unlimited

@@ -12,14 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sintonia.modeling.native.library import library
+from sintonia.modeling.native.library import heads, library, pointer
 
 _COLUMNS = 32
 """What the width of a head must be a multiple of: COLUMNS in ``simd.h``."""
-
-
-class _Heads(ctypes.Structure):
-    _fields_ = (("data", ctypes.c_void_p), ("token", ctypes.c_long), ("head", ctypes.c_long))
 
 
 class _Shape(ctypes.Structure):
@@ -79,15 +75,15 @@ class _Attention(torch.autograd.Function):
         window: int | None,
     ) -> Tensor:
         query, key, value = map(_width_together, (query, key, value))
-        _, heads, tokens, width = query.shape
-        output_BTHD = query.new_empty(1, tokens, heads, width)
-        log_sums_HT = query.new_empty(heads, tokens, dtype=torch.float32)
+        _, count, tokens, width = query.shape
+        output_BTHD = query.new_empty(1, tokens, count, width)
+        log_sums_HT = query.new_empty(count, tokens, dtype=torch.float32)
         bounds, order = _places(lengths)
         shape = _Shape(
             len(lengths),
             bounds.data_ptr(),
             order.data_ptr(),
-            heads,
+            count,
             key.shape[1],
             width,
             scale,
@@ -99,8 +95,8 @@ class _Attention(torch.autograd.Function):
         assert kernels is not None
         kernels.attention_forward(
             ctypes.byref(shape),
-            *map(_heads, (query, key, value, output_BTHD.transpose(1, 2))),
-            ctypes.c_void_p(log_sums_HT.data_ptr()),
+            *map(heads, (query, key, value, output_BTHD.transpose(1, 2))),
+            pointer(log_sums_HT),
         )
         ctx.save_for_backward(query, key, value, output_BTHD, log_sums_HT)
         ctx.shape, ctx.places = shape, (bounds, order)
@@ -118,15 +114,11 @@ class _Attention(torch.autograd.Function):
         assert kernels is not None
         kernels.attention_backward(
             ctypes.byref(ctx.shape),
-            *map(_heads, (query, key, value, output_BTHD.transpose(1, 2), grad_BTHD.transpose(1, 2))),
-            ctypes.c_void_p(log_sums_HT.data_ptr()),
-            *map(_heads, gradients),
+            *map(heads, (query, key, value, output_BTHD.transpose(1, 2), grad_BTHD.transpose(1, 2))),
+            pointer(log_sums_HT),
+            *map(heads, gradients),
         )
         return *gradients, None, None, None
-
-
-def _heads(tensor_BHTD: Tensor) -> Any:
-    return ctypes.byref(_Heads(tensor_BHTD.data_ptr(), tensor_BHTD.stride(2), tensor_BHTD.stride(1)))
 
 
 def _width_together(tensor: Tensor) -> Tensor:

@@ -9,8 +9,10 @@ import platform
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 _SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
 _HEADERS = sorted(Path(__file__).parent.glob("*.h"))
@@ -67,6 +69,20 @@ def why_not() -> str | None:
     """What keeps this process from using kernels; None if nothing does."""
     library()
     return _State.reason
+
+
+class _Heads(ctypes.Structure):
+    _fields_ = (("data", ctypes.c_void_p), ("token", ctypes.c_long), ("head", ctypes.c_long))
+
+
+def heads(tensor_BHTD: Tensor) -> Any:
+    """A tensor whose last dimension lies together, as kernels take it: ``Heads`` in ``simd.h``."""
+    return ctypes.byref(_Heads(tensor_BHTD.data_ptr(), tensor_BHTD.stride(2), tensor_BHTD.stride(1)))
+
+
+def pointer(tensor: Tensor) -> ctypes.c_void_p:
+    """Where a tensor without gaps lies."""
+    return ctypes.c_void_p(tensor.data_ptr())
 
 
 def _why_not_here() -> str | None:
