@@ -8,6 +8,14 @@ CLIENTS := $(patsubst tests/%-requirements.txt,.cache/%/.installed,$(wildcard te
 NODE_MODULES := $(patsubst %,tests/conformance/clients/%/node_modules/.installed,javascript issuer) \
 	tests/browser/node_modules/.installed
 
+# What makes kernels for CPUs that multiply bfloat16: as root it is installed, otherwise told. All works without.
+COMPILER_FOR_KERNELS = if ! command -v g++ >/dev/null && grep -qs avx512_bf16 /proc/cpuinfo; then \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing g++, which makes training faster on this CPU"; \
+		(apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends g++) \
+			>/dev/null 2>&1 || echo "It could not be installed; training will be slower"; \
+	else echo "With g++ training is faster on this CPU; on Debian: apt-get install g++"; fi; fi
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint types fuzz bench screenshots clean
 
@@ -32,6 +40,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing Sintonia into $(VENV) (about 1.5 GB, a few minutes the first time)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt "$$(grep '^torch==' constraints.txt)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch]'
+	@$(COMPILER_FOR_KERNELS)
 	@touch $@
 
 $(VENV)/.installed-dev: $(STAMP)

@@ -327,6 +327,16 @@ def compute_environment(threads: int) -> dict[str, str]:
     return {**child_environment(), **chosen}
 
 
+def training_environment(threads: int) -> dict[str, str]:
+    """``compute_environment`` for a trainer, which keeps memory that it will soon take again.
+
+    Steps differ in size. What a small one gives back to the system, the next large one gets anew page by page, each
+    filled with zeros: 4 % of the time on two cores.
+    """
+    keeping = "glibc.malloc.trim_threshold=4294967296:glibc.malloc.mmap_threshold=4294967296"
+    return {"GLIBC_TUNABLES": keeping, **compute_environment(threads)}
+
+
 def _read_toml(file: Path) -> JsonTable:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))

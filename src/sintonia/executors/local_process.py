@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from sintonia.runs.layout import RunDirectory, write_atomically
-from sintonia.settings import compute_environment
+from sintonia.settings import training_environment
 
 # Processes that share a run talk to each other over loopback, whatever the machine's name resolves to.
 _LOOPBACK = next(
@@ -49,7 +49,7 @@ class LocalProcessExecutor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # signals to the server's terminal are not for the trainer
-                env=compute_environment(threads) | _GROUP_ENVIRONMENT,
+                env=training_environment(threads) | _GROUP_ENVIRONMENT,
                 cwd=run.path,
             )
         self._children[run.path] = child
