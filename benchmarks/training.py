@@ -43,7 +43,7 @@ SEED = 0
 OURS = ("ours", "compiled")
 _WHAT = {"ours": "training", "compiled": "training, compiled layers"}
 JOBS = {5: "ours", 30: "compiled"}
-"""How we do a job for which TRL takes so many minutes at its defaults. Where native kernels are, nothing is compiled."""
+"""How we do a job for which TRL takes so many minutes at its defaults; with native kernels, nothing is compiled."""
 
 STEP_TOLERANCE = 0.05
 MEAN_TOLERANCE = 0.02

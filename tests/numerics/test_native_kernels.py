@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from sintonia.modeling.lora import add_adapter, trainable_parameters
 from sintonia.modeling.native import adapter, layers, library
 from sintonia.modeling.native import loss as native_loss
 from sintonia.modeling.native.attention import attend, serves
+from sintonia.runs.events import Metrics, Stopped
+from sintonia.runs.layout import RunDirectory
 from sintonia.training.compiled import is_wanted
 
 
@@ -295,6 +298,24 @@ def test_a_run_with_kernels_tells_what_one_without_tells(tmp_path: Path, model_d
     assert told != expected  # they did run: they round in other places
     losses = [key for key in expected if "loss" in key[0]]
     assert max(abs(told[key] - expected[key]) for key in losses) < 0.02
+
+
+def test_a_run_with_kernels_goes_on_bit_for_bit(tmp_path: Path, model_dir: Path, code: Path) -> None:
+    def run(name: str) -> RunDirectory:
+        return runs.prepare(tmp_path / name, model_dir, precision="bfloat16", code_cache=code, threads=2)
+
+    whole, stopped = run("whole"), run("stopped")
+    assert runs.start_trainer(whole).wait() == 0, whole.trainer_log.read_text()
+    process = runs.start_trainer(stopped)
+    assert runs.wait_for_event(
+        process, stopped, lambda event: isinstance(event, Metrics) and event.step == 3, attempt=1
+    )
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 0, stopped.trainer_log.read_text()
+    assert isinstance(runs.events(stopped)[-1], Stopped)
+    assert runs.start_trainer(stopped).wait() == 0, stopped.trainer_log.read_text()
+    assert runs.metrics(stopped) == runs.metrics(whole)
+    assert runs.checkpoint_bytes(stopped) == runs.checkpoint_bytes(whole)
 
 
 @pytest.mark.usefixtures("kernels")
