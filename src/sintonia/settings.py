@@ -7,6 +7,7 @@ Knows no other room but the errors.
 from __future__ import annotations
 
 import os
+import platform
 import re
 import tomllib
 from pathlib import Path
@@ -333,8 +334,12 @@ def training_environment(threads: int) -> dict[str, str]:
     Steps differ in size. What a small one gives back to the system, the next large one gets anew page by page, each
     filled with zeros: 4 % of the time on two cores.
     """
-    keeping = "glibc.malloc.trim_threshold=4294967296:glibc.malloc.mmap_threshold=4294967296"
-    return {"GLIBC_TUNABLES": keeping, **compute_environment(threads)}
+    library, version = platform.libc_ver()
+    keeping = {}
+    # Before 2.35 the second is refused, and the first then does harm: each large tensor would be fresh memory.
+    if library == "glibc" and tuple(map(int, version.split("."))) >= (2, 35):
+        keeping["GLIBC_TUNABLES"] = "glibc.malloc.trim_threshold=4294967296:glibc.malloc.mmap_threshold=4294967296"
+    return {**keeping, **compute_environment(threads)}
 
 
 def _read_toml(file: Path) -> JsonTable:

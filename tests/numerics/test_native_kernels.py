@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -91,7 +92,7 @@ def test_attention_is_that_of_its_definition(
     lengths: tuple[int, ...], window: int | None, heads: int, key_heads: int, width: int
 ) -> None:
     *inputs, direction = tensors(sum(lengths), heads, key_heads, width)
-    assert serves(*inputs, len(lengths))
+    assert serves(*inputs, lengths, window)
     found = with_gradients(attend(*inputs, lengths=lengths, scale=width**-0.5, window=window), inputs, direction)
     exact = [tensor.detach().double().requires_grad_() for tensor in inputs]
     expected = with_gradients(definition(*exact, lengths, window), exact, direction)
@@ -135,6 +136,8 @@ def test_attention_of_a_packed_batch_takes_the_kernel_where_it_serves(monkeypatc
     assert taken == [3, None]
     ask(torch.float32, 64)
     ask(torch.bfloat16, 48)
+    ask(torch.bfloat16, 64, sliding_window=2**40)
+    assert taken.pop() == 2**40  # as good as none
     ask(torch.bfloat16, 64, softcap=20.0)
     assert taken == [3, None]
 
@@ -161,6 +164,34 @@ def test_an_adapted_layer_is_its_definition(tokens: int, width: int, wide: int, 
     for tensor, wanted in zip(found, expected, strict=True):
         assert distance(tensor, wanted) < 0.005
     assert found[2].dtype is found[3].dtype is torch.float32
+
+
+@pytest.mark.usefixtures("kernels")
+def test_a_window_wider_than_all_is_none_and_wrong_lengths_go_torchs_way() -> None:
+    query, key, value, _ = tensors(40, 4, 2, 64)
+    outputs = [attend(query, key, value, lengths=(40,), scale=0.1, window=window) for window in (None, 40, 2**32 + 1)]
+    assert torch.equal(outputs[0], outputs[1])
+    assert torch.equal(outputs[0], outputs[2])
+    assert serves(query, key, value, (20, 20), None)
+    assert not serves(query, key, value, (20, 21), None)
+    assert not serves(query, key, value, (20, 20), 0)
+    assert not serves(query[:, :3], key, value, (20, 20), None)
+    assert not serves(query, key, value[:, :1], (20, 20), None)
+
+
+@pytest.mark.usefixtures("kernels")
+def test_layers_that_are_linear_in_another_way_keep_it() -> None:
+    """GPT-2's have their weights the other way round."""
+    config = transformers.GPT2Config(vocab_size=320, n_embd=64, n_layer=1, n_head=2, bos_token_id=1, eos_token_id=2)
+
+    def computed() -> torch.Tensor:
+        torch.manual_seed(0)
+        model = transformers.GPT2LMHeadModel(config).bfloat16().eval().requires_grad_(False)
+        return logits_and_gradients(add_adapter(model, rank=4, alpha=8, seed=0), precision=torch.bfloat16)
+
+    found = computed()
+    forget()
+    assert torch.equal(found, computed())
 
 
 @pytest.mark.usefixtures("kernels")
@@ -192,6 +223,15 @@ def test_losses_of_rows_are_those_of_their_definition() -> None:
     assert slope_CV is not None
     assert distance(slope_CV, slopes) < 0.003
     assert native_loss.row_losses(scores, targets, with_slopes=False)[2] is None
+    for wrong in (-1, 320):
+        with pytest.raises(IndexError, match="of 320 tokens"):
+            native_loss.row_losses(scores, targets.clone().index_fill_(0, torch.tensor([5]), wrong), with_slopes=False)
+    huge = torch.full((1, 320), 3e38).bfloat16()
+    loss_C, *_ = native_loss.row_losses(huge, targets[:1], with_slopes=True)
+    assert float(loss_C) == pytest.approx(math.log(320))
+    signed = torch.full((1, 320), -1.0).bfloat16()
+    signed[0, 3], signed[0, 7] = -0.0, 0.0
+    assert not native_loss.row_losses(signed, torch.tensor([7]), with_slopes=False)[1]
     scores[1, 7] = float("nan")
     loss_C, *_ = native_loss.row_losses(scores, targets, with_slopes=True)
     assert loss_C.isnan().nonzero().flatten().tolist() == [1]
@@ -348,8 +388,37 @@ def test_a_machine_without_a_compiler_says_so_and_does_without(tmp_path: Path, m
         forget()
         library.prepare(tmp_path / "code")
         assert library.why_not() == "this CPU has no AVX-512 BF16"
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+        (tmp_path / "file").touch()
+        library.prepare(tmp_path / "file" / "code")
+        assert "Not a directory" in (library.why_not() or "")
         *inputs, _ = tensors(6, 4, 2, 64)
-        assert not serves(*inputs, 2)
+        assert not serves(*inputs, (2, 4), None)
     finally:
         forget()
     assert not list((tmp_path / "code").iterdir())
+
+
+def test_what_was_left_unfinished_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(library.platform, "machine", lambda: "x86_64")
+    compiler = tmp_path / "g++"
+    compiler.write_text("#!/bin/sh\nexec sleep 60\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    folder = tmp_path / "code"
+    folder.mkdir()
+    old, young = folder / "kernels-old.part", folder / "kernels-young.part"
+    for file in (old, young):
+        file.touch()
+    os.utime(old, (1, 1))
+    try:
+        library.prepare(folder)
+        assert not old.exists()
+        assert len(list(folder.iterdir())) == 2  # of another process, and ours
+        compiling = library._State.compiling
+        assert compiling is not None
+        compiling.close()  # as at the end of a process that never asked for the kernels
+        assert list(folder.iterdir()) == [young]
+    finally:
+        forget()

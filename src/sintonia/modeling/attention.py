@@ -100,7 +100,7 @@ def packed_attention(
             scale=scale,
             window=sliding_window,
         ), None
-    if softcap is None and native.serves(query_BHTD, key_BKTD, value_BKTD, len(lengths)):
+    if softcap is None and native.serves(query_BHTD, key_BKTD, value_BKTD, lengths, sliding_window):
         return native.attend(
             query_BHTD, key_BKTD, value_BKTD, lengths=lengths, scale=scale, window=sliding_window
         ), None

@@ -68,7 +68,8 @@ class _Linear(lora.Linear):
             return super().forward(x, *args, **kwargs)
         base, scale = self.base_layer, self.scaling["default"]
         a_RC, b_NR = self.lora_A["default"].weight, self.lora_B["default"].weight
-        if not torch.compiler.is_compiling() and native.serves(x, base.weight, a_RC, b_NR):
+        plain = type(base).forward is torch.nn.Linear.forward and not torch.compiler.is_compiling()
+        if plain and native.serves(x, base.weight, a_RC, b_NR):
             return native.adapted_linear(x, base.weight, base.bias, a_RC, b_NR, scale)
         narrow: Tensor = self.lora_A["default"](x) * scale
         output: Tensor = base(x)

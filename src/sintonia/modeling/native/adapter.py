@@ -63,7 +63,7 @@ class _AdaptedLinear(torch.autograd.Function):
         _up(output_TN, narrow_TR, b_NR, 0)
         ctx.save_for_backward(x_TC, weight_NC, a_RC, b_NR, narrow_TR)
         ctx.scale, ctx.shape = scale, x.shape
-        return output_TN.view(*x.shape[:-1], -1)
+        return output_TN.view(*x.shape[:-1], weight_NC.shape[0])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

@@ -33,14 +33,22 @@ class _Shape(ctypes.Structure):
     )
 
 
-def serves(query_BHTD: Tensor, key_BKTD: Tensor, value_BKTD: Tensor, sequences: int) -> bool:
+def serves(
+    query_BHTD: Tensor, key_BKTD: Tensor, value_BKTD: Tensor, lengths: tuple[int, ...], window: int | None
+) -> bool:
     """Whether the kernel is there for tensors like these, and has work for all threads."""
     tensors = (query_BHTD, key_BKTD, value_BKTD)
+    batch, heads, tokens, width = query_BHTD.shape
+    groups = key_BKTD.shape[1]
     return (
         all(tensor.is_cpu and tensor.dtype is torch.bfloat16 for tensor in tensors)
-        and query_BHTD.shape[-1] == value_BKTD.shape[-1]
-        and query_BHTD.shape[-1] % _COLUMNS == 0
-        and sequences * key_BKTD.shape[1] >= torch.get_num_threads()
+        and key_BKTD.shape == value_BKTD.shape == (batch, groups, tokens, width)
+        and batch == 1
+        and tokens == sum(lengths)
+        and heads % groups == 0
+        and width % _COLUMNS == 0
+        and (window is None or window > 0)
+        and len(lengths) * groups >= torch.get_num_threads()
         and library() is not None
     )
 
@@ -87,7 +95,7 @@ class _Attention(torch.autograd.Function):
             key.shape[1],
             width,
             scale,
-            window or 0,
+            0 if window is None or window >= max(lengths) else window,
             max(lengths),
             torch.get_num_threads(),
         )

@@ -35,8 +35,8 @@ def use_native_layers(model: nn.Module) -> None:
         rotating.add(type(part).__module__)
     for name in rotating:
         module = sys.modules[name]
-        rotate = getattr(module, "apply_rotary_pos_emb", None)
-        if _same_code(rotate, llama.apply_rotary_pos_emb) and _same_code(module.rotate_half, llama.rotate_half):
+        rotate, half = (getattr(module, name, None) for name in ("apply_rotary_pos_emb", "rotate_half"))
+        if _same_code(rotate, llama.apply_rotary_pos_emb) and _same_code(half, llama.rotate_half):
             vars(module)["apply_rotary_pos_emb"] = _rotation_of(rotate)
 
 
@@ -64,9 +64,11 @@ def _norm_of(norm: Any) -> Callable[[Tensor], Tensor]:
     plain = norm.forward
 
     def forward(hidden_states: Tensor) -> Tensor:
-        if not _serves(hidden_states, norm.weight) or norm.weight.requires_grad:
+        weight = norm.weight
+        fits = weight.shape == hidden_states.shape[-1:] and weight.is_contiguous() and not weight.requires_grad
+        if not (fits and _serves(hidden_states, weight)):
             return plain(hidden_states)
-        output: Tensor = _RMSNorm.apply(hidden_states, norm.weight, norm.variance_epsilon)
+        output: Tensor = _RMSNorm.apply(hidden_states, weight, norm.variance_epsilon)
         return output
 
     return forward
@@ -86,7 +88,9 @@ def _rotation_of(plain: Any) -> Callable[..., tuple[Tensor, Tensor]]:
     def apply_rotary_pos_emb(
         q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, unsqueeze_dim: int = 1
     ) -> tuple[Tensor, Tensor]:
-        if not (_serves(q, k, cos, sin) and unsqueeze_dim == 1 and len(q) == 1 and cos.shape[-1] == q.shape[-1]):
+        places = (1, q.shape[-2], q.shape[-1])  # of one batch, a row for each token
+        fits = unsqueeze_dim == 1 and q.ndim == k.ndim == 4 and len(q) == len(k) == 1
+        if not (fits and k.shape[2:] == q.shape[2:] and cos.shape == sin.shape == places and _serves(q, k, cos, sin)):
             return plain(q, k, cos, sin, unsqueeze_dim)
         cos_TD, sin_TD = cos[0].contiguous(), sin[0].contiguous()
         return _Rotation.apply(q, cos_TD, sin_TD), _Rotation.apply(k, cos_TD, sin_TD)

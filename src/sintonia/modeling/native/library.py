@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +24,14 @@ _FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-fopenmp", "-mfma",
           "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512bf16")  # fmt: skip
 _PATIENCE = 300.0
 """Seconds that compiling may take."""
+_UNFINISHED = ".part"
 
 
 class _State:
-    """Of the process: what is being made, what was loaded, and why there is nothing."""
+    """Of the process: where the kernels are to be, what makes them, what was loaded, and why there is nothing."""
 
     target: Path | None = None
-    compiling: subprocess.Popen[str] | None = None
+    compiling: _Compilation | None = None
     library: ctypes.CDLL | None = None
     reason: str | None = "no folder for compiled code"
 
@@ -43,16 +47,17 @@ def prepare(folder: Path) -> None:
     _State.reason = _why_not_here()
     if _State.reason is not None:
         return
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     digest = hashlib.sha256(repr(_FLAGS).encode())
-    for file in (*_SOURCES, *_HEADERS):
-        digest.update(file.read_bytes())
-    _State.target = folder / f"kernels-{digest.hexdigest()[:16]}.so"
-    if not _State.target.exists():
-        command = [_COMPILER, *_FLAGS, *map(str, _SOURCES), "-o", str(_unfinished())]
-        _State.compiling = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
+    try:
+        for file in (*_SOURCES, *_HEADERS):
+            digest.update(file.read_bytes())
+        _State.target = folder / f"kernels-{digest.hexdigest()[:16]}.so"
+        if not _State.target.exists():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _remove_leftovers(folder)
+            _State.compiling = _Compilation(_State.target)
+    except OSError as error:
+        _State.reason = str(error)
 
 
 def library() -> ctypes.CDLL | None:
@@ -69,6 +74,47 @@ def why_not() -> str | None:
     """What keeps this process from using kernels; None if nothing does."""
     library()
     return _State.reason
+
+
+class _Compilation:
+    """A compiler at work; what it makes appears as ``target`` when it is whole, as others may look for it.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix="kernels-", suffix=_UNFINISHED)
+        os.close(descriptor)
+        self._file = Path(name)
+        atexit.register(self.close)
+        command = [_COMPILER, *_FLAGS, *map(str, _SOURCES), "-o", name]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+
+    def finish(self) -> None:
+        """
+        Raises:
+            RuntimeError, OSError, SubprocessError: there is no result.
+        """
+        try:
+            _, errors = self._process.communicate(timeout=_PATIENCE)
+            if self._process.returncode != 0:
+                first = errors.decode(errors="replace").strip().partition("\n")[0]
+                raise RuntimeError(f"{_COMPILER} failed: {first}")
+            self._file.replace(self._target)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Leave nothing behind. May be called again."""
+        atexit.unregister(self.close)
+        if hasattr(self, "_process") and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._file.unlink(missing_ok=True)
 
 
 class _Heads(ctypes.Structure):
@@ -99,14 +145,7 @@ def _load() -> ctypes.CDLL:
     assert _State.target is not None
     if (compiling := _State.compiling) is not None:
         _State.compiling = None
-        try:
-            _, errors = compiling.communicate(timeout=_PATIENCE)
-        finally:
-            compiling.kill()
-        if compiling.returncode != 0:
-            _unfinished().unlink(missing_ok=True)
-            raise RuntimeError(f"{_COMPILER} failed: {errors.strip().partition(chr(10))[0]}")
-        _unfinished().replace(_State.target)
+        compiling.finish()
     # torch's threads serve the kernels too: its OpenMP is loaded, and has the name that these ask for.
     try:
         loaded = ctypes.CDLL(str(_State.target))
@@ -118,7 +157,8 @@ def _load() -> ctypes.CDLL:
     return loaded
 
 
-def _unfinished() -> Path:
-    """Not yet for other processes to see."""
-    assert _State.target is not None
-    return _State.target.with_suffix(f".{os.getpid()}")
+def _remove_leftovers(folder: Path) -> None:
+    """What killed processes left unfinished."""
+    for file in folder.glob(f"kernels-*{_UNFINISHED}"):
+        if time.time() - file.stat().st_mtime > _PATIENCE:
+            file.unlink(missing_ok=True)

@@ -23,18 +23,22 @@ void row_losses(const bf16* scores, const int64_t* targets, int rows, int vocabu
             for (int j = 0; j < 2; j++)
                 sums[j] = _mm512_add_ps(
                     sums[j], exponential(_mm512_sub_ps(load(row + v + 16 * j), _mm512_set1_ps(peak))));
-        const float log_sum = peak + std::log(_mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1])));
-        const int64_t target = targets[i];
-        const float score = value_of(row[target]);
-        losses[i] = log_sum - score;
-        correct[i] = score == peak && std::find(row, row + target, row[target]) == row + target;
+        // Always relative to the peak: beside a large one, the rest of the digits would be lost.
+        const float log_sum = std::log(_mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1])));
+        const bf16* target = row + targets[i];
+        losses[i] = log_sum + (peak - value_of(*target));
+        correct[i] = std::find_if(row, target, [&](bf16 x) { return value_of(x) == peak; }) == target &&
+                     value_of(*target) == peak;
         if (!slopes) continue;
         bf16* to = slopes + static_cast<long>(i) * vocabulary;
         for (int v = 0; v < vocabulary; v += COLUMNS) {
-            auto at = [&](int w) { return exponential(_mm512_sub_ps(load(row + w), _mm512_set1_ps(log_sum))); };
+            auto at = [&](int w) {
+                const __m512 below = _mm512_sub_ps(load(row + w), _mm512_set1_ps(peak));
+                return exponential(_mm512_sub_ps(below, _mm512_set1_ps(log_sum)));
+            };
             _mm512_storeu_si512(to + v, rounded(at(v), at(v + 16)));
         }
-        to[target] = bf16_of(std::expm1(-losses[i]));
+        to[targets[i]] = bf16_of(std::expm1(-losses[i]));
     }
 }
 

@@ -25,6 +25,8 @@ def row_losses(scores_CV: Tensor, targets_C: Tensor, *, with_slopes: bool) -> tu
     """Losses in nats (float32); whether the target was the likeliest; d loss / d scores, in bfloat16."""
     scores_CV, targets_C = scores_CV.contiguous(), targets_C.contiguous()
     rows, vocabulary = scores_CV.shape
+    if rows and not (int(targets_C.min()) >= 0 and int(targets_C.max()) < vocabulary):
+        raise IndexError(f"targets from {int(targets_C.min())} to {int(targets_C.max())}, of {vocabulary} tokens")
     loss_C = scores_CV.new_empty(rows, dtype=torch.float32)
     correct_C = scores_CV.new_empty(rows, dtype=torch.bool)
     slope_CV = torch.empty_like(scores_CV) if with_slopes else None
