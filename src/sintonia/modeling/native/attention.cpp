@@ -186,53 +186,102 @@ void write_row(const float* from, float factor, int width, bf16* to) {
                                             _mm512_mul_ps(_mm512_loadu_ps(from + d + 16), times)));
 }
 
+struct Tensors {
+    const Heads *q, *k, *v, *output;
+    float* log_sums;  // (heads, tokens): of each row, the logarithm of the sum of e^scores
+    const Heads *grad, *grad_q, *grad_k, *grad_v;
+};
+
+// Output and log sums of ROWS rows of one head.
+void rows_forward(Scratch& own, const Shape& s, const Tensors& x, const Unit& u, int head, int t) {
+    const Span span{s.window};
+    const int lo = span.lo(t), hi = span.hi(t), rows = std::min(ROWS, u.length - t), width = s.width;
+    long stride;
+    const pair* query = tile_rows(*x.q, u, head, t, width, own.spare.get(), &stride);
+    for (int n = lo; n < hi; n += COLUMNS)
+        tile<false>(query, stride, 1, own.keys.get() + n, u.padded, width / 2, own.scores.get() + n, own.room);
+    float sums[ROWS];
+    for (int r = 0; r < rows; r++)
+        std::tie(sums[r], x.log_sums[head * s.tokens() + u.first + t + r]) =
+            softmax(own.scores.get() + r * own.room, own.weights.get() + r * own.room, span, t + r, s.scale);
+    const pair* weights = reinterpret_cast<const pair*>(own.weights.get() + lo);
+    for (int d = 0; d < width; d += COLUMNS)
+        tile<false>(weights, own.room / 2, 1, own.values.get() + lo / 2 * width + d, width, (hi - lo) / 2,
+                    own.mixed.get() + d, width);
+    for (int r = 0; r < rows; r++)
+        write_row(own.mixed.get() + r * width, 1 / sums[r], width, x.output->at(u.first + t + r, head));
+}
+
+// The queries' gradients of ROWS rows of one head; their weights and slopes go into those of the block.
+void rows_backward(BackwardScratch& own, const Shape& s, const Tensors& x, const Unit& u, int head, int block, int t) {
+    const Span span{s.window};
+    const int lo = span.lo(t), hi = span.hi(t), rows = std::min(ROWS, u.length - t), width = s.width;
+    long stride, grad_stride;
+    const pair* query = tile_rows(*x.q, u, head, t, width, own.spare.get(), &stride);
+    const pair* grad = tile_rows(*x.grad, u, head, t, width, own.spare_grad.get(), &grad_stride);
+    for (int n = lo; n < hi; n += COLUMNS) {
+        tile<false>(query, stride, 1, own.keys.get() + n, u.padded, width / 2, own.scores.get() + n, own.room);
+        tile<false>(grad, grad_stride, 1, own.values.get() + n, u.padded, width / 2, own.slopes.get() + n, own.room);
+    }
+    float log_sum[ROWS] = {}, row_sum[ROWS] = {};
+    for (int r = 0; r < rows; r++) {
+        const long at = u.first + t + r;
+        log_sum[r] = x.log_sums[head * s.tokens() + at];
+        row_sum[r] = dot(x.output->at(at, head), x.grad->at(at, head), width);
+    }
+    for (int r = 0; r < ROWS; r += 2) {
+        const long to = (t - block + r) / 2 * own.room;
+        slopes_of_two_rows(own, span, t, r, u.length, s.scale, log_sum + r, row_sum + r, own.weights_block.get() + to,
+                           own.slopes_block.get() + to);
+    }
+    const pair* slopes = reinterpret_cast<const pair*>(own.weights.get() + lo);
+    for (int d = 0; d < width; d += COLUMNS)
+        tile<false>(slopes, own.room / 2, 1, own.key_rows.get() + lo / 2 * width + d, width, (hi - lo) / 2,
+                    own.mixed.get() + d, width);
+    for (int r = 0; r < rows; r++)
+        write_row(own.mixed.get() + r * width, s.scale, width, x.grad_q->at(u.first + t + r, head));
+}
+
+// What the ``rows`` query rows of a block add to the gradients of keys and values.
+void block_backward(BackwardScratch& own, const Span& span, int width, int block, int rows) {
+    for (int n = span.lo(block); n < span.hi(block + rows - ROWS); n += ROWS) {
+        int from = 0, to = rows;  // those that were computed for these keys
+        while (from < to && span.hi(block + from) <= n) from += ROWS;
+        while (to > from && span.lo(block + to - ROWS) > n) to -= ROWS;
+        const long weights = from / 2 * own.room + n, wide = from / 2 * width;
+        for (int d = 0; d < width; d += COLUMNS) {
+            tile<true>(own.weights_block.get() + weights, 1, own.room, own.grad_rows.get() + wide + d, width,
+                       (to - from) / 2, own.value_sums.get() + n * width + d, width);
+            tile<true>(own.slopes_block.get() + weights, 1, own.room, own.query_rows.get() + wide + d, width,
+                       (to - from) / 2, own.key_sums.get() + n * width + d, width);
+        }
+    }
+}
+
 }  // namespace
 
 extern "C" {
 
-// output (T, H, D); log_sums (H, T): of each row, the logarithm of the sum of e^scores.
-void attention_forward(const Shape* shape, const Heads* q, const Heads* k, const Heads* v, const Heads* output,
-                       float* log_sums) {
+void attention_forward(const Shape* shape, const Tensors* tensors) {
     const Shape& s = *shape;
-    const Span span{s.window};
-    const int width = s.width;
+    const Tensors& x = *tensors;
 #pragma omp parallel num_threads(s.threads)
     {
         Scratch own(s);
 #pragma omp for schedule(dynamic, 1)
         for (int unit = 0; unit < s.sequences * s.key_heads; unit++) {
             const Unit u(s, unit);
-            transpose(*k, u, width, own.keys.get());
-            interleave(*v, u.first, u.key_head, u.length, u.padded, width, own.values.get());
+            transpose(*x.k, u, s.width, own.keys.get());
+            interleave(*x.v, u.first, u.key_head, u.length, u.padded, s.width, own.values.get());
             for (int head = u.key_head * s.group(); head < (u.key_head + 1) * s.group(); head++)
-                for (int t = 0; t < u.length; t += ROWS) {
-                    const int lo = span.lo(t), hi = span.hi(t);
-                    long stride;
-                    const pair* query = tile_rows(*q, u, head, t, width, own.spare.get(), &stride);
-                    for (int n = lo; n < hi; n += COLUMNS)
-                        tile<false>(query, stride, 1, own.keys.get() + n, u.padded, width / 2, own.scores.get() + n,
-                                    own.room);
-                    float sums[ROWS];
-                    const int rows = std::min(ROWS, u.length - t);
-                    for (int r = 0; r < rows; r++)
-                        std::tie(sums[r], log_sums[head * s.tokens() + u.first + t + r]) = softmax(
-                            own.scores.get() + r * own.room, own.weights.get() + r * own.room, span, t + r, s.scale);
-                    const pair* weights = reinterpret_cast<const pair*>(own.weights.get() + lo);
-                    for (int d = 0; d < width; d += COLUMNS)
-                        tile<false>(weights, own.room / 2, 1, own.values.get() + lo / 2 * width + d, width,
-                                    (hi - lo) / 2, own.mixed.get() + d, width);
-                    for (int r = 0; r < rows; r++)
-                        write_row(own.mixed.get() + r * width, 1 / sums[r], width, output->at(u.first + t + r, head));
-                }
+                for (int t = 0; t < u.length; t += ROWS) rows_forward(own, s, x, u, head, t);
         }
     }
 }
 
-void attention_backward(const Shape* shape, const Heads* q, const Heads* k, const Heads* v, const Heads* output,
-                        const Heads* grad, const float* log_sums, const Heads* grad_q, const Heads* grad_k,
-                        const Heads* grad_v) {
+void attention_backward(const Shape* shape, const Tensors* tensors) {
     const Shape& s = *shape;
-    const Span span{s.window};
+    const Tensors& x = *tensors;
     const int width = s.width;
 #pragma omp parallel num_threads(s.threads)
     {
@@ -240,63 +289,22 @@ void attention_backward(const Shape* shape, const Heads* q, const Heads* k, cons
 #pragma omp for schedule(dynamic, 1)
         for (int unit = 0; unit < s.sequences * s.key_heads; unit++) {
             const Unit u(s, unit);
-            transpose(*k, u, width, own.keys.get());
-            transpose(*v, u, width, own.values.get());
-            interleave(*k, u.first, u.key_head, u.length, u.padded, width, own.key_rows.get());
+            transpose(*x.k, u, width, own.keys.get());
+            transpose(*x.v, u, width, own.values.get());
+            interleave(*x.k, u.first, u.key_head, u.length, u.padded, width, own.key_rows.get());
             std::memset(own.key_sums.get(), 0, sizeof(float) * u.padded * width);
             std::memset(own.value_sums.get(), 0, sizeof(float) * u.padded * width);
             for (int head = u.key_head * s.group(); head < (u.key_head + 1) * s.group(); head++)
                 for (int block = 0; block < u.length; block += BLOCK) {
-                    const int end = std::min(BLOCK, rounded_up(u.length - block, ROWS));
-                    interleave(*q, u.first + block, head, u.length - block, end, width, own.query_rows.get());
-                    interleave(*grad, u.first + block, head, u.length - block, end, width, own.grad_rows.get());
-                    for (int t = block; t < block + end; t += ROWS) {
-                        const int lo = span.lo(t), hi = span.hi(t);
-                        long stride, grad_stride;
-                        const pair* query = tile_rows(*q, u, head, t, width, own.spare.get(), &stride);
-                        const pair* slope = tile_rows(*grad, u, head, t, width, own.spare_grad.get(), &grad_stride);
-                        for (int n = lo; n < hi; n += COLUMNS) {
-                            tile<false>(query, stride, 1, own.keys.get() + n, u.padded, width / 2,
-                                        own.scores.get() + n, own.room);
-                            tile<false>(slope, grad_stride, 1, own.values.get() + n, u.padded, width / 2,
-                                        own.slopes.get() + n, own.room);
-                        }
-                        float log_sum[ROWS] = {}, row_sum[ROWS] = {};
-                        const int rows = std::min(ROWS, u.length - t);
-                        for (int r = 0; r < rows; r++) {
-                            const long at = u.first + t + r;
-                            log_sum[r] = log_sums[head * s.tokens() + at];
-                            row_sum[r] = dot(output->at(at, head), grad->at(at, head), width);
-                        }
-                        for (int r = 0; r < ROWS; r += 2) {
-                            const long to = (t - block + r) / 2 * own.room;
-                            slopes_of_two_rows(own, span, t, r, u.length, s.scale, log_sum + r, row_sum + r,
-                                               own.weights_block.get() + to, own.slopes_block.get() + to);
-                        }
-                        const pair* slopes = reinterpret_cast<const pair*>(own.weights.get() + lo);
-                        for (int d = 0; d < width; d += COLUMNS)
-                            tile<false>(slopes, own.room / 2, 1, own.key_rows.get() + lo / 2 * width + d, width,
-                                        (hi - lo) / 2, own.mixed.get() + d, width);
-                        for (int r = 0; r < rows; r++)
-                            write_row(own.mixed.get() + r * width, s.scale, width, grad_q->at(u.first + t + r, head));
-                    }
-                    for (int n = span.lo(block); n < span.hi(block + end - ROWS); n += ROWS) {
-                        int from = 0, to = end;  // the rows of the block that were computed for these keys
-                        while (from < to && span.hi(block + from) <= n) from += ROWS;
-                        while (to > from && span.lo(block + to - ROWS) > n) to -= ROWS;
-                        for (int d = 0; d < width; d += COLUMNS) {
-                            tile<true>(own.weights_block.get() + from / 2 * own.room + n, 1, own.room,
-                                       own.grad_rows.get() + from / 2 * width + d, width, (to - from) / 2,
-                                       own.value_sums.get() + n * width + d, width);
-                            tile<true>(own.slopes_block.get() + from / 2 * own.room + n, 1, own.room,
-                                       own.query_rows.get() + from / 2 * width + d, width, (to - from) / 2,
-                                       own.key_sums.get() + n * width + d, width);
-                        }
-                    }
+                    const int rows = std::min(BLOCK, rounded_up(u.length - block, ROWS));
+                    interleave(*x.q, u.first + block, head, u.length - block, rows, width, own.query_rows.get());
+                    interleave(*x.grad, u.first + block, head, u.length - block, rows, width, own.grad_rows.get());
+                    for (int t = block; t < block + rows; t += ROWS) rows_backward(own, s, x, u, head, block, t);
+                    block_backward(own, Span{s.window}, width, block, rows);
                 }
             for (int t = 0; t < u.length; t++) {
-                write_row(own.key_sums.get() + t * width, s.scale, width, grad_k->at(u.first + t, u.key_head));
-                write_row(own.value_sums.get() + t * width, 1, width, grad_v->at(u.first + t, u.key_head));
+                write_row(own.key_sums.get() + t * width, s.scale, width, x.grad_k->at(u.first + t, u.key_head));
+                write_row(own.value_sums.get() + t * width, 1, width, x.grad_v->at(u.first + t, u.key_head));
             }
         }
     }

@@ -12,10 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sintonia.modeling.native.library import heads, library, pointer
+from sintonia.modeling.native.library import Heads, heads, library, pointer
 
 _COLUMNS = 32
 """What the width of a head must be a multiple of: COLUMNS in ``simd.h``."""
+
+
+_HEADS = ctypes.POINTER(Heads)
+
+
+class _Tensors(ctypes.Structure):
+    _fields_ = (
+        *((name, _HEADS) for name in ("q", "k", "v", "output")),
+        ("log_sums", ctypes.c_void_p),
+        *((name, _HEADS) for name in ("grad", "grad_q", "grad_k", "grad_v")),
+    )
 
 
 class _Shape(ctypes.Structure):
@@ -101,11 +112,8 @@ class _Attention(torch.autograd.Function):
         )
         kernels = library()
         assert kernels is not None
-        kernels.attention_forward(
-            ctypes.byref(shape),
-            *map(heads, (query, key, value, output_BTHD.transpose(1, 2))),
-            pointer(log_sums_HT),
-        )
+        tensors = _Tensors(*map(heads, (query, key, value, output_BTHD.transpose(1, 2))), pointer(log_sums_HT))
+        kernels.attention_forward(ctypes.byref(shape), ctypes.byref(tensors))
         ctx.save_for_backward(query, key, value, output_BTHD, log_sums_HT)
         ctx.shape, ctx.places = shape, (bounds, order)
         return output_BTHD
@@ -120,12 +128,12 @@ class _Attention(torch.autograd.Function):
         ]
         kernels = library()
         assert kernels is not None
-        kernels.attention_backward(
-            ctypes.byref(ctx.shape),
-            *map(heads, (query, key, value, output_BTHD.transpose(1, 2), grad_BTHD.transpose(1, 2))),
+        tensors = _Tensors(
+            *map(heads, (query, key, value, output_BTHD.transpose(1, 2))),
             pointer(log_sums_HT),
-            *map(heads, gradients),
+            *map(heads, (grad_BTHD.transpose(1, 2), *gradients)),
         )
+        kernels.attention_backward(ctypes.byref(ctx.shape), ctypes.byref(tensors))
         return *gradients, None, None, None
 
 

@@ -117,13 +117,15 @@ class _Compilation:
         self._file.unlink(missing_ok=True)
 
 
-class _Heads(ctypes.Structure):
+class Heads(ctypes.Structure):
+    """Of the same name in ``simd.h``."""
+
     _fields_ = (("data", ctypes.c_void_p), ("token", ctypes.c_long), ("head", ctypes.c_long))
 
 
 def heads(tensor_BHTD: Tensor) -> Any:
-    """A tensor whose last dimension lies together, as kernels take it: ``Heads`` in ``simd.h``."""
-    return ctypes.byref(_Heads(tensor_BHTD.data_ptr(), tensor_BHTD.stride(2), tensor_BHTD.stride(1)))
+    """A tensor whose last dimension lies together, as kernels take it."""
+    return ctypes.pointer(Heads(tensor_BHTD.data_ptr(), tensor_BHTD.stride(2), tensor_BHTD.stride(1)))
 
 
 def pointer(tensor: Tensor) -> ctypes.c_void_p:
