@@ -98,13 +98,19 @@ def test_a_run_in_little_memory_takes_smaller_bites(
     assert f"memory is short: at most {smaller._budget} tokens at a time instead of 4096" in said
     assert runs.metrics(tight) == pytest.approx(runs.metrics(roomy), abs=2e-5)
 
-    # Not even the longest example fits, unless nothing but the inputs of layers is kept.
-    monkeypatch.setattr(training_run, "free_memory", lambda: int(need.of(longest)) + adam - 1)
-    tightest = runs.prepare(tmp_path / "tightest", tiny_model_dir, batch_size=8)
-    run = runs.train_here(tightest)
-    assert "activations are computed anew instead of kept" in capsys.readouterr().out
+    # Not even the longest example fits, unless nothing but the inputs is kept of some layers, or of all.
+    layers = len(run._recomputable)
+    everything = int(need.of(longest)) + adam
+    recomputed = []
+    for name, free in (("one", everything - 1), ("all", int(StepMemory(0.3 * need.per_token, 0).of(longest)) + adam)):
+        monkeypatch.setattr(training_run, "free_memory", lambda free=free: free)
+        tighter = runs.prepare(tmp_path / name, tiny_model_dir, batch_size=8)
+        run = runs.train_here(tighter)
+        recomputed.append(run._recomputed)
+        assert f"memory is short: {run._recomputed} of {layers} layers are computed anew" in capsys.readouterr().out
+        assert runs.metrics(tighter) == pytest.approx(runs.metrics(roomy), abs=2e-5)
+    assert recomputed == [1, layers]
     assert measure_step(run._forward, run._adapted, longest[0]).per_token < 0.25 * need.per_token
-    assert runs.metrics(tightest) == pytest.approx(runs.metrics(roomy), abs=2e-5)
 
     monkeypatch.setattr(training_run, "free_memory", lambda: 0)
     with pytest.raises(ResourceExhausted, match="The longest example"):

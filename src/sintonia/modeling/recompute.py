@@ -1,4 +1,4 @@
-"""Activations that are computed anew for the backward pass instead of kept: less memory, a third slower."""
+"""Activations that are computed anew for the backward pass instead of kept: less memory, more time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import Any
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 
-def recompute_layers(model: Any) -> bool:
-    """Keep only the inputs of each decoder layer from now on; False if ``model`` has no layers that can do so."""
-    layers = [part for part in model.modules() if isinstance(part, GradientCheckpointingLayer)]
-    if not layers or not model.supports_gradient_checkpointing:
-        return False
+def recomputable_layers(model: Any) -> list[GradientCheckpointingLayer]:
+    """Those of which only the inputs need be kept; none if ``model`` cannot do so."""
+    if not model.supports_gradient_checkpointing:
+        return []
+    return [part for part in model.modules() if isinstance(part, GradientCheckpointingLayer)]
+
+
+def recompute(model: Any, layers: list[GradientCheckpointingLayer]) -> None:
+    """Keep only the inputs of ``layers`` from now on, and all of the others."""
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    for layer in layers:
-        layer.training = True  # or it ignores the above; what is in it stays in evaluation mode, without dropout
-    return True
+    for layer in recomputable_layers(model):
+        # A layer heeds the above in training mode only; what is in it stays in evaluation mode, without dropout.
+        layer.training = any(layer is chosen for chosen in layers)

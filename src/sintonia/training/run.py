@@ -19,7 +19,7 @@ from sintonia.modeling.load import choose_precision
 from sintonia.modeling.lora import trainable_parameters
 from sintonia.modeling.native import library as kernels
 from sintonia.modeling.native.layers import use_native_layers
-from sintonia.modeling.recompute import recompute_layers
+from sintonia.modeling.recompute import recomputable_layers, recompute
 from sintonia.runs.durable import remove_leftovers
 from sintonia.runs.events import Progress, Started
 from sintonia.runs.layout import RunDirectory
@@ -127,7 +127,9 @@ class Run:
         self._step = 0
         self._settled = False
         self._loss: float | None = None
-        self._recomputing = False
+        self._recomputable = recomputable_layers(self._adapted.get_base_model())
+        self._recomputed = 0
+        """So many of these are computed anew instead of kept."""
         self._saved_at = time.monotonic()
         self._best_loss: float | None = None
         self._waited = 0
@@ -164,7 +166,7 @@ class Run:
     def _make_room(self) -> None:
         """Make micro-batches so small that memory will suffice for the whole run; see ``memory``.
 
-        If that is not enough, nothing but the inputs of layers is kept.
+        If that is not enough, nothing but the inputs is kept of as few layers as will do.
         """
         if self._device.type == "cuda":
             self._try_the_heaviest()
@@ -179,7 +181,7 @@ class Run:
     def _compile(self) -> None:
         """Run compiled layers from here on, if the run is long enough to repay that; see ``compiled``."""
         tokens = self._rows.token_count * self._spec.epochs
-        if is_wanted(self._spec, self._adapted, tokens=tokens) and not self._recomputing:
+        if is_wanted(self._spec, self._adapted, tokens=tokens) and not self._recomputed:
             begun = time.monotonic()
             done = compile_forward(self._adapted, self._forward, self._samples, self._spec)
             self._reporter.line(f"the model's layers are {done} ({time.monotonic() - begun:.0f} s)")
@@ -191,9 +193,14 @@ class Run:
         torch.cuda.empty_cache()
 
     def _recompute(self) -> None:
-        self._recomputing = True
-        if recompute_layers(self._adapted.get_base_model()):
-            self._reporter.line("memory is short: activations are computed anew instead of kept, a third slower")
+        """Of a quarter of the layers more. Smaller micro-batches come first, as they cost less time."""
+        count = len(self._recomputable)
+        self._recomputed = min(count, self._recomputed + math.ceil(count / 4))
+        recompute(self._adapted.get_base_model(), self._recomputable[: self._recomputed])
+        self._reporter.line(
+            f"memory is short: {self._recomputed} of {count} layers are computed anew instead of kept, "
+            f"{self._recomputed / count / 3:.0%} slower"
+        )
 
     def _fitting_budget(self) -> int | None:
         """None: not even one example fits, but ``_recompute`` may help."""
@@ -204,7 +211,7 @@ class Run:
         try:
             return fitting_budget(need, examples, self._budget, free=free)
         except ResourceExhausted:
-            if self._recomputing:
+            if self._recomputed == len(self._recomputable):
                 raise
             return None
 
@@ -271,7 +278,7 @@ class Run:
             if self._budget > longest:
                 self._budget //= 2
                 self._reporter.line(f"out of memory: at most {self._budget} tokens at a time from now on")
-            elif not self._recomputing:
+            elif self._recomputed < len(self._recomputable):
                 self._recompute()
             else:
                 raise torch.OutOfMemoryError(f"not even one example of {longest} tokens fits")
