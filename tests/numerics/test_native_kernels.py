@@ -342,7 +342,7 @@ def test_a_run_with_kernels_tells_what_one_without_tells(tmp_path: Path, model_d
 
 def test_a_run_with_kernels_goes_on_bit_for_bit(tmp_path: Path, model_dir: Path, code: Path) -> None:
     def run(name: str) -> RunDirectory:
-        return runs.prepare(tmp_path / name, model_dir, precision="bfloat16", code_cache=code, threads=2)
+        return runs.prepare(tmp_path / name, model_dir, precision="bfloat16", code_cache=code, threads=2, epochs=12)
 
     whole, stopped = run("whole"), run("stopped")
     assert runs.start_trainer(whole).wait() == 0, whole.trainer_log.read_text()
