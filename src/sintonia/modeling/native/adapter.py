@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sintonia.modeling.native.library import library, pointer
+from sintonia.modeling.native.library import kernels, library, pointer
 
 _COLUMNS = 32
 """What widths must be multiples of: COLUMNS in ``simd.h``."""
@@ -82,10 +82,9 @@ class _AdaptedLinear(torch.autograd.Function):
 
 def _down(x_TC: Tensor, matrix: Tensor, columns: int, factor: float) -> Tensor:
     """``factor`` times x times the transpose of ``matrix``, whose dimension ``columns`` is that of x."""
-    kernels = _kernels()
     rank = matrix.shape[1 - columns]
-    narrow = x_TC.new_empty(len(x_TC), kernels.adapter_room(rank))
-    kernels.adapter_down(
+    narrow = x_TC.new_empty(len(x_TC), kernels().adapter_room(rank))
+    kernels().adapter_down(
         pointer(x_TC), *x_TC.shape, _factor(matrix, columns), rank, ctypes.c_float(factor), pointer(narrow), _threads()
     )
     return narrow
@@ -94,7 +93,7 @@ def _down(x_TC: Tensor, matrix: Tensor, columns: int, factor: float) -> Tensor:
 def _up(y_TC: Tensor, narrow: Tensor, matrix: Tensor, columns: int) -> None:
     """Add narrow times ``matrix`` to y."""
     rank = matrix.shape[1 - columns]
-    _kernels().adapter_up(pointer(y_TC), *y_TC.shape, _factor(matrix, columns), rank, pointer(narrow), _threads())
+    kernels().adapter_up(pointer(y_TC), *y_TC.shape, _factor(matrix, columns), rank, pointer(narrow), _threads())
 
 
 def _outer(narrow: Tensor, x_TC: Tensor, matrix: Tensor, columns: int) -> Tensor:
@@ -102,14 +101,8 @@ def _outer(narrow: Tensor, x_TC: Tensor, matrix: Tensor, columns: int) -> Tensor
     gradient = torch.empty_like(matrix, memory_format=torch.contiguous_format)
     strides = (ctypes.c_long(gradient.stride(1 - columns)), ctypes.c_long(gradient.stride(columns)))
     rank = matrix.shape[1 - columns]
-    _kernels().adapter_outer(pointer(narrow), pointer(x_TC), *x_TC.shape, rank, pointer(gradient), *strides, _threads())
+    kernels().adapter_outer(pointer(narrow), pointer(x_TC), *x_TC.shape, rank, pointer(gradient), *strides, _threads())
     return gradient
-
-
-def _kernels() -> ctypes.CDLL:
-    kernels = library()
-    assert kernels is not None
-    return kernels
 
 
 def _factor(matrix: Tensor, columns: int) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sintonia.modeling.native.library import Heads, heads, library, pointer
+from sintonia.modeling.native.library import Heads, heads, kernels, library, pointer
 
 _COLUMNS = 32
 """What the width of a head must be a multiple of: COLUMNS in ``simd.h``."""
@@ -110,10 +110,8 @@ class _Attention(torch.autograd.Function):
             max(lengths),
             torch.get_num_threads(),
         )
-        kernels = library()
-        assert kernels is not None
         tensors = _Tensors(*map(heads, (query, key, value, output_BTHD.transpose(1, 2))), pointer(log_sums_HT))
-        kernels.attention_forward(ctypes.byref(shape), ctypes.byref(tensors))
+        kernels().attention_forward(ctypes.byref(shape), ctypes.byref(tensors))
         ctx.save_for_backward(query, key, value, output_BTHD, log_sums_HT)
         ctx.shape, ctx.places = shape, (bounds, order)
         return output_BTHD
@@ -126,14 +124,12 @@ class _Attention(torch.autograd.Function):
             torch.empty_like(tensor.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
             for tensor in (query, key, value)
         ]
-        kernels = library()
-        assert kernels is not None
         tensors = _Tensors(
             *map(heads, (query, key, value, output_BTHD.transpose(1, 2))),
             pointer(log_sums_HT),
             *map(heads, (grad_BTHD.transpose(1, 2), *gradients)),
         )
-        kernels.attention_backward(ctypes.byref(ctx.shape), ctypes.byref(tensors))
+        kernels().attention_backward(ctypes.byref(ctx.shape), ctypes.byref(tensors))
         return *gradients, None, None, None
 
 

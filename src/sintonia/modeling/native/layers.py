@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers.models.llama import modeling_llama as llama
 
-from sintonia.modeling.native.library import heads, library, pointer
+from sintonia.modeling.native.library import heads, kernels, library, pointer
 
 _COLUMNS = 32
 """What widths must be multiples of: COLUMNS in ``simd.h``."""
@@ -105,9 +105,7 @@ class _RMSNorm(torch.autograd.Function):
         output = torch.empty_like(x)
         rows = x.numel() // x.shape[-1]
         inverses = x.new_empty(rows, dtype=torch.float32)
-        kernels = library()
-        assert kernels is not None
-        kernels.rms_norm_forward(
+        kernels().rms_norm_forward(
             pointer(x),
             pointer(weight),
             rows,
@@ -124,9 +122,7 @@ class _RMSNorm(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, inverses = ctx.saved_tensors
         grad, grad_x = grad.contiguous(), torch.empty_like(x)
-        kernels = library()
-        assert kernels is not None
-        kernels.rms_norm_backward(
+        kernels().rms_norm_backward(
             *map(pointer, (grad, x, weight, inverses)),
             len(inverses),
             x.shape[-1],
@@ -143,9 +139,7 @@ class _Gated(torch.autograd.Function):
     def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
         gate, up = gate.contiguous(), up.contiguous()
         output = torch.empty_like(gate)
-        kernels = library()
-        assert kernels is not None
-        kernels.gated_forward(
+        kernels().gated_forward(
             pointer(gate), pointer(up), ctypes.c_long(gate.numel()), pointer(output), torch.get_num_threads()
         )
         ctx.save_for_backward(gate, up)
@@ -155,9 +149,7 @@ class _Gated(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         gate, up = ctx.saved_tensors
         grad, grad_gate, grad_up = grad.contiguous(), torch.empty_like(gate), torch.empty_like(up)
-        kernels = library()
-        assert kernels is not None
-        kernels.gated_backward(
+        kernels().gated_backward(
             *map(pointer, (grad, gate, up)),
             ctypes.c_long(gate.numel()),
             pointer(grad_gate),
@@ -182,9 +174,7 @@ def _rotated(x_BHTD: Tensor, cos_TD: Tensor, sin_TD: Tensor, *, back: bool) -> T
     x_BHTD = x_BHTD if x_BHTD.stride(-1) == 1 else x_BHTD.contiguous()
     _, count, tokens, width = x_BHTD.shape
     output = x_BHTD.new_empty(1, tokens, count, width).transpose(1, 2)
-    kernels = library()
-    assert kernels is not None
-    kernels.rotate(
+    kernels().rotate(
         heads(x_BHTD),
         pointer(cos_TD),
         pointer(sin_TD),

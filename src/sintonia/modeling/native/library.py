@@ -70,6 +70,13 @@ def library() -> ctypes.CDLL | None:
     return _State.library
 
 
+def kernels() -> ctypes.CDLL:
+    """The kernels, for those who asked before whether they are there."""
+    found = library()
+    assert found is not None
+    return found
+
+
 def why_not() -> str | None:
     """What keeps this process from using kernels; None if nothing does."""
     library()

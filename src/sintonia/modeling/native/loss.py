@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sintonia.modeling.native.library import library, pointer
+from sintonia.modeling.native.library import kernels, library, pointer
 
 _COLUMNS = 32
 """What a vocabulary must be a multiple of: COLUMNS in ``simd.h``."""
@@ -30,9 +30,7 @@ def row_losses(scores_CV: Tensor, targets_C: Tensor, *, with_slopes: bool) -> tu
     loss_C = scores_CV.new_empty(rows, dtype=torch.float32)
     correct_C = scores_CV.new_empty(rows, dtype=torch.bool)
     slope_CV = torch.empty_like(scores_CV) if with_slopes else None
-    kernels = library()
-    assert kernels is not None
-    kernels.row_losses(
+    kernels().row_losses(
         pointer(scores_CV),
         pointer(targets_C),
         rows,
